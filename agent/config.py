@@ -1,0 +1,191 @@
+"""The gate's configuration: one TOML file, every key optional, each with a documented default.
+
+`config/agent.example.toml` is printed from this file (`gate-agent check --print-example`), and a test holds that they are equal.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from agent.core.identity import Direction
+from agent.settings import ConfigError, parse, sample, section, setting
+
+
+class AntiPassback(StrEnum):
+    OFF = "off"
+    HARD = "hard"  # a second entry without an exit between is denied; the way out never is
+
+
+class PadMode(StrEnum):
+    REQUIRED = "required"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class GateConfig:
+    site: str = setting("site", "Name of the site, as in topics and events.", low=1, high=64)
+    gate: str = setting("gate-1", "Name of this gate; unique in its site.", low=1, high=64)
+    state_dir: Path = setting(Path("/var/lib/gate-agent"), "Folder of journal.db and trust.db; survives a reboot.", low=1)
+    runtime_dir: Path = setting(Path("/run/gate-agent"), "Folder of the control socket; may vanish at a reboot.", low=1)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneConfig:
+    outside: str = setting("park-a", "Area on the outer side: entry leads from here, exit leads to here.", low=1, high=64)
+    inside: str = setting("bridge", "Area on the inner side.", low=1, high=64)
+    release_window_ms: int = setting(
+        5000, "How long the barrier stays released while nobody passes, ms; the controller clamps it.", low=500, high=10000
+    )
+    attempt_ms: int = setting(5000, "Longest attempt of one person, ms; then a decision is made.", low=1000, high=5000)
+    cool_down_ms: int = setting(2000, "Rest after a denied attempt before the same face is tried again, ms.", low=0, high=60000)
+    subject_lost_ms: int = setting(
+        700, "A released person who is out of view this long without starting to pass has stepped back, ms.", low=100, high=5000
+    )
+    anti_passback: AntiPassback = setting(AntiPassback.HARD, "Whether entering twice without leaving is denied.")
+    closed: bool = setting(False, "True: this lane is closed for entry.")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraConfig:
+    name: str = setting("entry", "Name of the camera; unique in this file.", low=1, high=32)
+    direction: Direction = setting(Direction.ENTRY, "Which way the people that it sees want to go.")
+    source: str = setting(
+        "/dev/gate-camera-entry",
+        "A device (/dev/...), an rtsp:// or http:// address (needs allow_network_camera), or, with --simulation only, a video file or a\n"
+        "folder of pictures.",
+        low=1,
+    )
+    allow_network_camera: bool = setting(
+        False,
+        "True: the source may be a network address. Whoever can write to that network can show the gate a face.",
+    )
+    width: int = setting(640, "Width of the frames asked of a device, pixels.", low=160, high=3840)
+    height: int = setting(480, "Height of the frames asked of a device, pixels.", low=120, high=2160)
+    frames_per_s: float = setting(15.0, "Frames per second asked of a device; pace of a folder of pictures.", low=1, high=60)
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionConfig:
+    pack: str = setting("mtcnn-dlib", "Model pack; the roster must be bound to the same.", low=1, high=64)
+    packs_dir: Path = setting(Path("/var/lib/gate-agent/packs"), "Folder of the built or fetched packs.", low=1)
+    threads: int = setting(1, "Threads of one model call; more than one is seldom faster on two cores.", low=1, high=8)
+    min_eye_distance_px: float = setting(40.0, "A face with fewer pixels between the eyes is too far away.", low=16, high=400)
+    max_yaw: float = setting(0.35, "Greatest turn of the head, as the nose's offset in shares of the eye distance.", low=0.05, high=1.0)
+    min_blur: float = setting(30.0, "Least variance of the Laplacian on the aligned chip; below it it is blurred.", low=0, high=10000)
+    min_brightness: float = setting(40.0, "Least mean grey level of the aligned chip.", low=0, high=255)
+    max_brightness: float = setting(220.0, "Greatest mean grey level of the aligned chip.", low=0, high=255)
+    max_clipped: float = setting(0.25, "Greatest share of black or white pixels on the aligned chip.", low=0, high=1)
+    frames: int = setting(3, "Templates of one track that must be fused before a grant.", low=1, high=15)
+    pad: PadMode = setting(PadMode.REQUIRED, "Presentation attack detection. 'off' is for simulations; it is shown everywhere.")
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierConfig:
+    port: str = setting("/dev/gate-controller", "Serial port of the controller; use a stable name (udev, by-id).", low=1)
+    baud: int = setting(115200, "Speed of the serial port, bits per second.", low=9600, high=3000000)
+    key_file: str = setting(
+        "/etc/gate-agent/controller.key", "File with the link's key, 64 hexadecimal digits; only the agent may read it."
+    )
+    link_inside_cabinet: bool = setting(
+        False,
+        "True: the cable runs inside a locked cabinet, and the link may do without a key (key_file must then be empty).",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RosterConfig:
+    source: Path = setting(Path("/var/lib/gate-agent/roster"), "Folder in which releases arrive (metadata/ and targets/).", low=1)
+    root: Path = setting(Path("/etc/gate-agent/root.json"), "The trusted root, installed with the gate.", low=1)
+    site_key_file: Path = setting(Path("/etc/gate-agent/site.key"), "Key that templates are encrypted under.", low=1)
+    poll_s: float = setting(10.0, "How often the folder is looked at, s.", low=0.1, high=3600)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalConfig:
+    commit_budget_ms: float = setting(50.0, "A slower commit puts entry out of service, ms.", low=5, high=1000)
+    keep_days: int = setting(30, "Delivered rows are kept this long, days; undelivered ones until they are delivered.", low=1, high=3650)
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkConfig:
+    enabled: bool = setting(True, "False: events stay in the journal.")
+    host: str = setting("localhost", "Broker.", low=1)
+    port: int = setting(8883, "Port of the broker.", low=1, high=65535)
+    tls: bool = setting(True, "False: no TLS; only to a broker on the loopback interface.")
+    ca_file: str = setting("/etc/gate-agent/ca.pem", "Certificate authority of the broker.")
+    cert_file: str = setting("/etc/gate-agent/gate.pem", "This gate's client certificate.")
+    key_file: str = setting("/etc/gate-agent/gate.key", "Its key; readable by the agent only.")
+    window: int = setting(50, "Events on the way at once; the broker's own limit counts if it is lower.", low=1, high=100)
+    keepalive_s: int = setting(12, "A dead link is noticed after twice this time, s.", low=5, high=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    gate: GateConfig = section(GateConfig, "Who this gate is and where it keeps its state.")
+    lane: LaneConfig = section(LaneConfig, "The lane, its areas and its times.")
+    camera: tuple[CameraConfig, ...] = section(
+        lambda: (CameraConfig(),),  # type: ignore[arg-type]
+        "One or two cameras, each bound to a direction; repeat the table for the second.",
+    )
+    recognition: RecognitionConfig = section(RecognitionConfig, "Models, quality and evidence.")
+    barrier: BarrierConfig = section(BarrierConfig, "The turnstile's controller.")
+    roster: RosterConfig = section(RosterConfig, "Where signed rosters come from.")
+    journal: JournalConfig = section(JournalConfig, "The durable record of events.")
+    uplink: UplinkConfig = section(UplinkConfig, "The way to the centre.")
+
+
+HEADING = """gate-agent: every key with its default. Delete what you do not change.
+Times and sizes carry their unit in the name. Check a file with: gate-agent check --config FILE"""
+
+
+def load(file: Path) -> Config:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: unreadable, not TOML, an unknown key, or a value that cannot be.
+    """
+    try:
+        data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read ({error.strerror}); give the path with --config") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: is not UTF-8 text (byte {error.start})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: is not TOML: {error}") from error
+    config: Config = parse(Config, data, file=str(file))
+    _check_whole(config, str(file))
+    return config
+
+
+_MOST_CAMERAS = 2
+
+
+def _check_whole(config: Config, file: str) -> None:
+    """What no single key can say."""
+    cameras = config.camera
+    if not 1 <= len(cameras) <= _MOST_CAMERAS:
+        raise ConfigError(f"{file}: 'camera' has {len(cameras)} tables; one or two are possible")
+    for key in ("name", "direction"):
+        if len({getattr(c, key) for c in cameras}) != len(cameras):
+            raise ConfigError(f"{file}: two cameras have the same '{key}'; each needs its own")
+    if config.lane.outside == config.lane.inside:
+        raise ConfigError(f"{file}: 'lane.outside' and 'lane.inside' are both '{config.lane.inside}'; a lane joins two areas")
+    for camera in cameras:
+        if "://" in camera.source and not camera.allow_network_camera:
+            raise ConfigError(
+                f"{file}: 'camera.source' of '{camera.name}' is a network address; set allow_network_camera = true to permit it"
+            )
+    if bool(config.barrier.key_file) == config.barrier.link_inside_cabinet:
+        raise ConfigError(
+            f"{file}: set either 'barrier.key_file' or 'barrier.link_inside_cabinet = true' with key_file = \"\"; "
+            "a link without a key is only for a cable inside a locked cabinet"
+        )
+    if not config.uplink.tls and config.uplink.host not in {"localhost", "127.0.0.1", "::1"}:
+        raise ConfigError(f"{file}: 'uplink.tls' is false and the broker is '{config.uplink.host}'; without TLS only loopback is possible")
+
+
+def example() -> str:
+    """The text of config/agent.example.toml."""
+    return sample(Config, heading=HEADING)
