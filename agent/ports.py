@@ -9,8 +9,9 @@ from typing import Protocol
 
 from agent.core.effects import BarrierCommand
 from agent.core.events import Event
-from agent.core.identity import GrantNumber, PersonId, TrackId
+from agent.core.identity import TrackId
 from agent.core.inputs import Input
+from agent.core.known import LastKnown
 from agent.core.moment import Moment
 
 Post = Callable[[Input], None]
@@ -34,23 +35,6 @@ class Committed:
     seq: int
     head: str
     commit_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class LastKnown:
-    """What the journal knows from before this start.
-
-    Attributes:
-        highest_grant: highest grant number ever recorded, 0 if none.
-        open_grant: a grant with neither passage nor end recorded, and whose it was.
-        passage_counter: the controller's count at the last event that carried one; None when there is none.
-        last_passage: per person, the direction of the last confirmed passage and its wall time (seconds), for anti-passback.
-    """
-
-    highest_grant: GrantNumber
-    open_grant: tuple[GrantNumber, PersonId, str] | None
-    passage_counter: int | None
-    last_passage: dict[PersonId, tuple[str, int]]
 
 
 class Journal(Protocol):
