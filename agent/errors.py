@@ -11,3 +11,7 @@ class UsageError(GateError):
     """Wrong use: an unknown option, key or value."""
 
     exit_code = 2
+
+
+class JournalError(GateError):
+    """The journal could not take events, or was told something that it cannot be; nothing of the call is in it."""
