@@ -1,0 +1,40 @@
+"""Arithmetic on boxes, vectorised. A box is x0, y0, x1, y1 in pixels, x1 and y1 just outside."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+
+
+def suppress(boxes: F32, scores: F32, *, overlap_max: float, of_smaller: bool = False) -> I64:
+    """Returns the indices of the boxes that stay, best score first: each drops the later ones that overlap it by more than `overlap_max`.
+
+    boxes: (n, 4); scores: (n,). Overlap is intersection over union, or over the smaller box where `of_smaller`.
+    """
+    order = np.argsort(-scores, kind="stable")
+    if len(order) < 2:  # noqa: PLR2004  nothing to compare
+        return order
+    low, high = boxes[order, :2], boxes[order, 2:]
+    area = (high - low).prod(axis=1)
+    shared = (np.minimum(high[:, None], high) - np.maximum(low[:, None], low)).clip(min=0).prod(axis=2)
+    whole = np.minimum(area[:, None], area) if of_smaller else area[:, None] + area - shared
+    clashes = shared > overlap_max * whole
+    stays = np.ones(len(order), dtype=bool)
+    for row in range(len(order) - 1):
+        if stays[row]:
+            stays[row + 1 :] &= ~clashes[row, row + 1 :]
+    return order[stays]
+
+
+def shifted(boxes: F32, offsets: F32) -> F32:
+    """Returns boxes moved by a network's offsets. boxes, offsets: (n, 4); an offset is in parts of its box's width or height."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return boxes + offsets * np.concatenate([sides, sides], axis=1)
+
+
+def squared(boxes: F32) -> F32:
+    """Returns squares about the same centres, as wide as the box's longer side. boxes: (n, 4)."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) / 2
+    return np.concatenate([centres - half, centres + half], axis=1)

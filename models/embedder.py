@@ -1,0 +1,74 @@
+"""Aligned chips to templates."""
+
+from typing import Protocol
+
+import numpy as np
+
+from models.errors import ImageError
+from models.picture import F32, U8
+from models.session import Session
+
+CHIPS_AT_ONCE = 8
+"""Most chips of one call; more are cut up, so that enrolling many pictures needs no more memory than a gate does."""
+
+
+class Embedder(Protocol):
+    @property
+    def dim(self) -> int:
+        """Numbers in a template."""
+        ...
+
+    @property
+    def chip_px(self) -> int:
+        """Side of a chip."""
+        ...
+
+    def embed(self, chips: U8) -> F32:
+        """Returns (n, dim) templates, to be compared by the manifest's metric. chips: uint8 (n, chip_px, chip_px, 3) RGB.
+
+        Raises:
+            ImageError: another type or shape of chips.
+        """
+        ...
+
+
+class MirroredEmbedder:
+    """Runs one graph; a template is the mean of the chip's and of its mirror image's output where `mirror`. Not for two threads at a time."""
+
+    def __init__(self, session: Session, *, dim: int, chip_px: int, mirror: bool, unit_length: bool) -> None:
+        """unit_length: scale each template to length 1, for a pack compared by cosine."""
+        self._session = session
+        self._dim, self._chip_px = dim, chip_px
+        self._mirror, self._unit_length = mirror, unit_length
+
+    @property
+    def dim(self) -> int:
+        return self._dim
+
+    @property
+    def chip_px(self) -> int:
+        return self._chip_px
+
+    def embed(self, chips: U8) -> F32:
+        if chips.dtype != np.uint8 or chips.shape[1:] != (self._chip_px, self._chip_px, 3):
+            raise ImageError(
+                f"chips of type {chips.dtype} and shape {chips.shape} were given; they must be uint8 of (n, {self._chip_px}, {self._chip_px}, 3)"
+            )
+        templates = np.empty((len(chips), self._dim), dtype=np.float32)
+        for start in range(0, len(chips), CHIPS_AT_ONCE):
+            part = slice(start, start + CHIPS_AT_ONCE)
+            templates[part] = self._templates(chips[part])
+        if self._unit_length:
+            templates /= np.linalg.norm(templates, axis=1, keepdims=True)
+        return templates
+
+    def _templates(self, chips: U8) -> F32:
+        count = len(chips)
+        batch = np.empty((count * (2 if self._mirror else 1), 3, self._chip_px, self._chip_px), dtype=np.float32)
+        batch[:count] = chips.transpose(0, 3, 1, 2)
+        if not self._mirror:
+            return self._session.run(batch)
+        batch[count:] = batch[:count, :, :, ::-1]
+        both = self._session.run(batch)
+        mean: F32 = (both[:count] + both[count:]) / 2
+        return mean
