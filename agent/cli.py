@@ -1,0 +1,79 @@
+"""`gate-agent`: one table of commands. A command's module is imported only when it is asked for, so that help and errors come at once."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import Protocol, cast
+
+from agent.errors import GateError
+from firmware_bridge.errors import BridgeError
+from models.errors import ModelError
+
+STOPPED_BY_PERSON = 130  # the shell's own code for an interrupted command
+
+
+class CommandModule(Protocol):
+    """What a command's module offers."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    module: str
+    summary: str
+
+
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        "run": Command("agent.run_command", "run the lane of a configuration file"),
+        "check": Command("agent.check_command", "say what a configuration would run, and refuse what cannot be"),
+        "doctor": Command("agent.diagnostics.doctor", "look at this gate without a network and say what to mend"),
+        "journal": Command("agent.diagnostics.journal_view", "show, export and verify the journal"),
+        "models": Command("models.commands", "build, list and verify model packs"),
+        "bench": Command("agent.diagnostics.bench", "measure recognition and release on this machine"),
+    }
+)
+
+
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The parser; the arguments of `chosen` alone are filled in (None: of all, for tests and documentation)."""
+    parser = argparse.ArgumentParser(prog="gate-agent", description="The software inside a face-recognition turnstile lane.")
+    parser.add_argument("--version", action="version", version=f"gate-agent {version('gate-agent')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(name, help=command.summary, description=f"{command.summary[0].upper()}{command.summary[1:]}.")
+        if chosen in (None, name):
+            _module(command).add_arguments(sub)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 (failed, one sentence on standard error) or 2 (wrong use)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    args = build_parser(chosen).parse_args(words)
+    return report_errors(lambda: _module(COMMANDS[args.command]).run(args), program="gate-agent")
+
+
+def report_errors(command: Callable[[], int], *, program: str) -> int:
+    """Run a command and turn our own errors into a sentence and an exit code; used by all three programs."""
+    try:
+        return command()
+    except (GateError, ModelError, BridgeError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return error.exit_code if isinstance(error, GateError) else GateError.exit_code
+    except KeyboardInterrupt:
+        print(f"{program}: stopped", file=sys.stderr)
+        return STOPPED_BY_PERSON
+    except BrokenPipeError:
+        return 1
+
+
+def _module(command: Command) -> CommandModule:
+    return cast("CommandModule", importlib.import_module(command.module))
