@@ -1,0 +1,153 @@
+"""Rules of the house that a reader would otherwise have to remember: purity of the core, words, lengths, broad excepts."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.architecture.source import Module, lies_in, module, modules
+
+MOST_LINES = 400  # beyond it a file certainly holds two jobs; from 250 on it usually does
+
+# The only places that catch everything: the tops of threads, which report and end, and calls of a library without a root of its errors.
+BROAD_EXCEPTS: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("models/session.py", "__init__"),  # onnxruntime raises a dozen unrelated classes, all straight from Exception
+    }
+)
+
+# ISO/IEC 2382-37 and plain English. The second set counts only for files, classes and functions: a variable may hold a process of the
+# system, or onnx's own `helper`.
+NEVER = frozenset({"confidence", "accuracy"})
+NEVER_FOR_WHAT_ACTS = NEVER | {
+    *("handle", "handles", "handler", "process", "processes", "processor", "manage", "manages", "manager"),
+    *("helper", "helpers", "util", "utils"),
+}
+
+
+# --- the core is pure -------------------------------------------------------------------------------------------------------------
+
+_WORLDLY_CALLS = frozenset({"print", "open", "input", "eval", "exec", "compile", "globals", "__import__", "id"})
+_CLOCK_READS = frozenset({"now", "utcnow", "today", "localtime", "astimezone"})  # of datetime; time itself cannot be imported there
+
+
+def impurities(of: Module) -> Iterator[str]:
+    for node in ast.walk(of.tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in _WORLDLY_CALLS:
+                yield f"{of.place}:{node.lineno}: calls {name}()"
+            case ast.Call(func=ast.Attribute(attr=name)) if name in _CLOCK_READS:
+                yield f"{of.place}:{node.lineno}: reads a clock by .{name}()"
+            case ast.Global(names=names) | ast.Nonlocal(names=names):
+                yield f"{of.place}:{node.lineno}: changes {', '.join(names)} outside of the function"
+            case ast.AsyncFunctionDef() | ast.Await():
+                yield f"{of.place}:{node.lineno}: is asynchronous"
+            case _:
+                pass
+
+
+def test_the_core_reads_no_clock_and_touches_nothing_outside() -> None:
+    assert [fault for m in modules() if lies_in(m.name, "agent.core") for fault in impurities(m)] == []
+
+
+@pytest.mark.parametrize("text", ["print(1)", "open('x')", "datetime.now()", "def f():\n    global n\n    n = 1", "async def f(): pass"])
+def test_an_impurity_is_seen(text: str) -> None:
+    assert len(list(impurities(module("agent.core.x", text)))) == 1
+
+
+def test_every_value_of_the_core_is_frozen() -> None:
+    loose = [
+        f"{m.place}:{node.lineno}: {node.name}"
+        for m in modules()
+        if lies_in(m.name, "agent.core")
+        for node in ast.walk(m.tree)
+        if isinstance(node, ast.ClassDef)
+        for decorator in node.decorator_list
+        if ast.unparse(decorator).startswith("dataclass")
+        and not {"frozen=True", "slots=True"} <= set(re.split(r"[(), ]+", ast.unparse(decorator)))
+    ]
+    assert loose == []
+
+
+# --- words ------------------------------------------------------------------------------------------------------------------------
+
+
+def words(identifier: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", identifier)}
+
+
+def wrong_words(of: Module) -> Iterator[str]:
+    if bad := words(of.name) & NEVER_FOR_WHAT_ACTS:
+        yield f"{of.place}: the file is called {', '.join(bad)}"
+    for node in ast.walk(of.tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                bad = words(name) & NEVER_FOR_WHAT_ACTS
+            case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                bad = words(name) & NEVER
+            case _:
+                continue
+        if bad:
+            yield f"{of.place}:{node.lineno}: {name} says {', '.join(sorted(bad))}"
+
+
+def test_names_are_the_words_of_the_field() -> None:
+    assert [fault for m in modules() for fault in wrong_words(m)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["def handle_frame(): pass", "class GateManager: pass", "def f(confidence): pass", "self.match_accuracy = 1", "def to_utils(): pass"],
+)
+def test_a_wrong_word_is_seen(text: str) -> None:
+    assert len(list(wrong_words(module("agent.x", text)))) == 1
+
+
+# --- one job per file -------------------------------------------------------------------------------------------------------------
+
+
+def test_no_file_holds_two_jobs() -> None:
+    assert {m.place: m.lines for m in modules() if m.lines > MOST_LINES} == {}
+
+
+# --- broad excepts ----------------------------------------------------------------------------------------------------------------
+
+_BROAD = frozenset({"Exception", "BaseException"})
+
+
+def broad_excepts(of: Module) -> Iterator[tuple[str, str]]:
+    """(file, innermost function) of each except that catches everything, and of each suppress(Exception)."""
+
+    def walk(node: ast.AST, function: str) -> Iterator[tuple[str, str]]:
+        if isinstance(node, ast.FunctionDef):
+            function = node.name
+        if isinstance(node, ast.ExceptHandler) and (node.type is None or _names(node.type) & _BROAD):
+            yield of.place, function
+        if isinstance(node, ast.Call) and _names(node.func) & {"suppress"} and any(_names(a) & _BROAD for a in node.args):
+            yield of.place, function
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, function)
+
+    yield from walk(of.tree, "<module>")
+
+
+def _names(node: ast.expr) -> set[str]:
+    return {n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute)}
+
+
+def test_only_the_top_of_a_thread_catches_everything() -> None:
+    assert {place for m in modules() for place in broad_excepts(m)} == BROAD_EXCEPTS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try: f()\nexcept Exception: pass",
+        "try: f()\nexcept (OSError, BaseException): pass",
+        "try: f()\nexcept: pass",
+        "with contextlib.suppress(Exception): f()",
+    ],
+)
+def test_a_broad_except_is_seen(text: str) -> None:
+    assert list(broad_excepts(module("agent.x", text))) == [("agent/x.py", "<module>")]
