@@ -1,0 +1,145 @@
+"""A journal row as a CloudEvents 1.0 event in structured JSON, and back. This text is the specification for other makers.
+
+One event on the wire, shown here on several lines, is one line of ASCII without spaces:
+
+    {"specversion":"1.0","id":"EPOCH:SEQ","source":"/gate/SITE/GATE","type":"access.granted","time":"2026-11-22T09:00:00.000000Z",
+     "subject":"grant/42","datacontenttype":"application/json",
+     "data":{"severity":"info","fields":{...},"simulation":false,"epoch":"EPOCH","seq":SEQ,"monotonic_ns":N,"boot_id":"...",
+             "clock":"synchronised","head":"HEAD"}}
+
+id              names the event for ever; a second delivery has the same id and the same bytes.
+source          /gate/SITE/GATE, or /gate-sim/SITE/GATE for a simulated lane.
+time            wall time as the gate read it; how far it can be trusted is in data.clock. The order of events is data.seq, never the time.
+subject         what it is about, without naming a person: grant/N, camera/NAME, direction/NAME; absent where nothing fits.
+data.fields     the fields of the event's type; see the table of events.
+data.simulation true when any part of the lane is simulated. It is inside the chained bytes.
+data.epoch      16 hexadecimal digits, random for each journal file. data.seq counts from 1 in an epoch, without gaps.
+data.monotonic_ns, data.boot_id   monotonic time of the event and the boot that it counts from.
+data.head       64 hexadecimal digits: the hash chain's value after this row.
+
+Verifying the chain. The chained bytes of a row are its bytes on the wire without the last member: cut the 74 bytes `,"head":"HEAD"`
+that stand before the closing `}}`. Then head = SHA-256(previous head as 32 bytes || chained bytes), and the head before seq 1 is 32 zero
+bytes. Keep the bytes as they came; JSON that was read and written again may differ in the form of its numbers.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from agent.core import chain
+from agent.core.events import EVENTS, Event
+from agent.core.topics import Lane
+
+PAYLOAD_LIMIT = 65_536  # bytes; the largest event of a lane is below 2 KB
+SEQ_LIMIT = 2**63 - 1  # what SQLite counts
+TEXT_LIMIT = 256  # characters of source, type and time
+CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+_END = b"}}"
+_TAIL = re.compile(rb',"head":"([0-9a-f]{64})"\}\}')
+_TAIL_BYTES = len(b',"head":""}}') + 64
+_EPOCH = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_SUBJECTS = ("grant", "camera", "direction")  # the first of these fields that an event carries is its subject
+
+
+class EnvelopeError(ValueError):
+    """The bytes are not an event of ours; the sentence says where they differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An event as it arrived, its own statements checked for form but not yet against a chain."""
+
+    source: str
+    epoch: str
+    seq: int
+    type: str
+    time: str
+    simulation: bool
+    head: str
+    chained: bytes
+
+
+def seal(event: Event, lane: Lane, *, epoch: str, seq: int) -> bytes:
+    """The chained bytes of a row."""
+    subject = next((f"{name}/{event.data[name]}" for name in _SUBJECTS if event.data.get(name)), None)
+    return chain.canonical(
+        {
+            "specversion": "1.0",
+            "id": f"{epoch}:{seq}",
+            "source": lane.source,
+            "type": event.type.value,
+            "time": event.at.rfc3339(),
+            **({} if subject is None else {"subject": subject}),
+            "datacontenttype": "application/json",
+            "data": {
+                "severity": EVENTS[event.type].severity.value,
+                "fields": dict(event.data),
+                "simulation": lane.simulation,
+                "epoch": epoch,
+                "seq": seq,
+                "monotonic_ns": event.at.monotonic_ns,
+                "boot_id": event.at.boot_id,
+                "clock": event.at.quality.value,
+            },
+        }
+    )
+
+
+def payload(chained: bytes, head: str) -> bytes:
+    """The bytes on the wire."""
+    return chained[: -len(_END)] + f',"head":"{head}"'.encode("ascii") + _END
+
+
+def read(data: bytes) -> Sealed:
+    """Take an event apart.
+
+    Raises:
+        EnvelopeError: not an event of ours.
+    """
+    if len(data) > PAYLOAD_LIMIT:
+        raise EnvelopeError(f"{len(data)} bytes; an event has {PAYLOAD_LIMIT} at most")
+    tail = _TAIL.fullmatch(data[-_TAIL_BYTES:])
+    if tail is None:
+        raise EnvelopeError("it does not end in the member 'head' with 64 hexadecimal digits")
+    try:
+        whole = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise EnvelopeError(f"it is not JSON: {error}") from None
+    inner = _member(_mapping(whole, "the event"), "data", dict)
+    epoch, seq = _member(inner, "epoch", str), _member(inner, "seq", int)
+    if not _EPOCH.fullmatch(epoch):
+        raise EnvelopeError(f"data.epoch is {epoch!r:.40}; it must be 16 hexadecimal digits")
+    if not 1 <= seq <= SEQ_LIMIT:
+        raise EnvelopeError(f"data.seq is {seq!r:.40}; it must be 1 to {SEQ_LIMIT}")
+    for name, wanted in (("specversion", "1.0"), ("id", f"{epoch}:{seq}")):
+        if whole.get(name) != wanted:
+            raise EnvelopeError(f"'{name}' is {whole.get(name)!r:.60}; it must be {wanted!r}")
+    head = tail[1].decode("ascii")
+    if inner.get("head") != head:
+        raise EnvelopeError("data.head is not the last member")
+    return Sealed(
+        source=_member(whole, "source", str),
+        epoch=epoch,
+        seq=seq,
+        type=_member(whole, "type", str),
+        time=_member(whole, "time", str),
+        simulation=_member(inner, "simulation", bool),
+        head=head,
+        chained=data[:-_TAIL_BYTES] + _END,
+    )
+
+
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise EnvelopeError(f"{what} is not a JSON object")
+    return value
+
+
+def _member(mapping: dict[str, Any], name: str, kind: type[Any]) -> Any:
+    value = mapping.get(name)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise EnvelopeError(f"'{name}' is missing or of the wrong kind")
+    if isinstance(value, str) and not (value.isascii() and len(value) <= TEXT_LIMIT):
+        raise EnvelopeError(f"'{name}' is not ASCII of at most {TEXT_LIMIT} characters")
+    return value
