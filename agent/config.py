@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.identity import Direction
+from agent.core.topics import is_name
 from agent.settings import ConfigError, parse, sample, section, setting
 
 
@@ -164,6 +165,11 @@ _MOST_CAMERAS = 2
 
 def _check_whole(config: Config, file: str) -> None:
     """What no single key can say."""
+    for key, name in (("site", config.gate.site), ("gate", config.gate.gate)):
+        if not is_name(name):
+            raise ConfigError(
+                f"{file}: 'gate.{key}' is {name!r}; it stands in topics and certificates: letters, digits, '.', '_' and '-' only"
+            )
     cameras = config.camera
     if not 1 <= len(cameras) <= _MOST_CAMERAS:
         raise ConfigError(f"{file}: 'camera' has {len(cameras)} tables; one or two are possible")

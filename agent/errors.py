@@ -15,3 +15,17 @@ class UsageError(GateError):
 
 class JournalError(GateError):
     """The journal could not take events, or was told something that it cannot be; nothing of the call is in it."""
+
+
+class AcknowledgementError(JournalError):
+    """The centre acknowledged a row that this journal does not hold, or whose hash differs: one of the two was changed or lost rows.
+
+    Entry need not close: nothing of the journal is lost and nothing is pruned. It is recorded as journal.disputed.
+    """
+
+    def __init__(self, *, seq: int, ours: str | None, theirs: str) -> None:
+        held = f"here it ends in {ours}" if ours else "this journal does not hold that row"
+        super().__init__(f"the centre acknowledged row {seq} with head {theirs}, but {held}; compare both: gate-agent journal verify")
+        self.seq = seq
+        self.ours = ours
+        self.theirs = theirs

@@ -32,6 +32,7 @@ class EventType(StrEnum):
     AGENT_STARTED = "agent.started"
     AGENT_STOPPED = "agent.stopped"
     JOURNAL_EPOCH = "journal.epoch"
+    JOURNAL_DISPUTED = "journal.disputed"
     ACCESS_GRANTED = "access.granted"
     ACCESS_DENIED = "access.denied"
     GRANT_CANCELLED = "grant.cancelled"
@@ -90,6 +91,11 @@ EVENTS: Mapping[EventType, EventSpec] = {
         Severity.NOTICE,
         "The first row of a journal: a new file, or the one before was damaged and set aside.",
         {"reason": "new, or damaged", "set_aside": "name of the file that was set aside; null where there was none"},
+    ),
+    EventType.JOURNAL_DISPUTED: EventSpec(
+        Severity.ALARM,
+        "The centre acknowledged a row that differs from ours or is not here: one of the two was changed or lost rows. Nothing is pruned.",
+        {"seq": "the row acknowledged", "ours": "our chain's head there; null where we hold no such row", "theirs": "the head acknowledged"},
     ),
     EventType.ACCESS_GRANTED: EventSpec(
         Severity.INFO,
