@@ -45,6 +45,9 @@ class LaneConfig:
         700, "A released person who is out of view this long without starting to pass has stepped back, ms.", low=100, high=5000
     )
     anti_passback: AntiPassback = setting(AntiPassback.HARD, "Whether entering twice without leaving is denied.")
+    anti_passback_reset_min: int = setting(
+        240, "A passage this long ago no longer counts for anti-passback, minutes; people may have left by another gate.", low=1, high=10080
+    )
     closed: bool = setting(False, "True: this lane is closed for entry.")
 
 

@@ -54,6 +54,7 @@ class EventType(StrEnum):
     CAMERA_CONDITION = "camera.condition"
     ROSTER_LOADED = "roster.loaded"
     ROSTER_REFUSED = "roster.refused"
+    ROSTER_STALE = "roster.stale"
     LOCK_DOWN = "lane.lock_down"
     UPLINK_CHANGED = "uplink.changed"
 
@@ -62,6 +63,7 @@ _GRANT = "grant number, used once for ever by this lane's controller"
 _DIRECTION = "entry or exit"
 _PERSON = "the person's identifier in the roster"
 _TRACK = "number of the track (one face followed over frames) in this run of the agent"
+# Of an attempt in which no sample was fit to compare, all but track, camera, captured_at_ns, seen_ns and latency_ms are null.
 _COMPARISON: Mapping[str, str] = {
     "person": "identifier of the best candidate; null where nobody could be compared",
     "score": "comparison score of the best candidate after normalisation, higher is more alike",
@@ -73,8 +75,8 @@ _COMPARISON: Mapping[str, str] = {
     "pad_score": "continuous score of presentation attack detection; null where it is off",
     "track": _TRACK,
     "camera": "name of the camera",
-    "captured_at_ns": "monotonic time at which the newest frame of the probe was captured",
-    "seen_ms": "time from the track's first frame to this decision, ms",
+    "captured_at_ns": "monotonic time at which the newest frame of the probe (or of the last refused sample) was captured",
+    "seen_ms": "time from the track's first frame (or the first refused sample) to this decision, ms",
     "latency_ms": "time from the capture of the newest frame to this decision, ms",
     "roster_version": "version of the roster that was compared with",
     "pack": "model pack that made the templates",
@@ -95,7 +97,11 @@ EVENTS: Mapping[EventType, EventSpec] = {
     EventType.JOURNAL_DISPUTED: EventSpec(
         Severity.ALARM,
         "The centre acknowledged a row that differs from ours or is not here: one of the two was changed or lost rows. Nothing is pruned.",
-        {"seq": "the row acknowledged", "ours": "our chain's head there; null where we hold no such row", "theirs": "the head acknowledged"},
+        {
+            "seq": "the row acknowledged",
+            "ours": "our chain's head there; null where we hold no such row",
+            "theirs": "the head acknowledged",
+        },
     ),
     EventType.ACCESS_GRANTED: EventSpec(
         Severity.INFO,
@@ -110,7 +116,11 @@ EVENTS: Mapping[EventType, EventSpec] = {
     EventType.GRANT_CANCELLED: EventSpec(
         Severity.NOTICE,
         "A grant was taken back before anybody passed.",
-        {"grant": _GRANT, "person": _PERSON, "reason": "subject_gone, subject_replaced, emergency, barrier_lost or journal"},
+        {
+            "grant": _GRANT,
+            "person": _PERSON,
+            "reason": "subject_gone, subject_replaced, emergency, barrier_lost, no_answer, lock_down, journal or stopped",
+        },
     ),
     EventType.RELEASE_REFUSED: EventSpec(
         Severity.WARNING,
@@ -125,23 +135,39 @@ EVENTS: Mapping[EventType, EventSpec] = {
             "person": _PERSON,
             "direction": _DIRECTION,
             "passage_counter": "the controller's count of all passages",
-            "since_grant_ms": "time since the decision, ms",
+            "since_grant_ms": "time since the decision, ms; null where the agent was started in between",
         },
     ),
     EventType.PASSAGE_NOT_MADE: EventSpec(
         Severity.INFO,
         "The release ended and nobody had passed.",
-        {"grant": _GRANT, "person": _PERSON, "direction": _DIRECTION, "cause": "window_passed, cancelled, turned_back or reconciled"},
+        {
+            "grant": _GRANT,
+            "person": _PERSON,
+            "direction": _DIRECTION,
+            "cause": "window_passed, cancelled, turned_back, emergency or reconciled",
+        },
     ),
     EventType.PASSAGE_UNCONFIRMED: EventSpec(
         Severity.ALARM,
-        "Somebody passed on a grant whose subject had gone or been replaced: who passed is not certain.",
-        {"grant": _GRANT, "person": _PERSON, "direction": _DIRECTION, "reason": "subject_gone or subject_replaced"},
+        "Somebody passed, or may have passed, on a grant, and it is not certain that it was the granted person.",
+        {
+            "grant": _GRANT,
+            "person": _PERSON,
+            "direction": _DIRECTION,
+            "reason": "subject_gone, subject_replaced, direction (passed the other way), emergency, or unknown_outcome after a lost link",
+            "passage_counter": "the controller's count of all passages as last known; null where it is not",
+        },
     ),
     EventType.PASSAGE_UNGRANTED: EventSpec(
         Severity.NOTICE,
-        "Somebody passed without a grant of this agent: request-to-exit, emergency, or an old grant.",
-        {"direction": _DIRECTION, "passage_counter": "the controller's count of all passages", "phase": "phase of the lane"},
+        "Somebody passed without an open grant of this agent: request-to-exit, emergency, or an old grant.",
+        {
+            "grant": "grant number that the controller named; 0 is none",
+            "direction": _DIRECTION,
+            "passage_counter": "the controller's count of all passages",
+            "phase": "phase of the lane",
+        },
     ),
     EventType.PASSAGE_GAP: EventSpec(
         Severity.WARNING,
@@ -197,6 +223,11 @@ EVENTS: Mapping[EventType, EventSpec] = {
     ),
     EventType.ROSTER_REFUSED: EventSpec(
         Severity.ALARM, "An offered roster was not taken; the one in force stays.", {"reason": "short code", "detail": "what was found"}
+    ),
+    EventType.ROSTER_STALE: EventSpec(
+        Severity.WARNING,
+        "The roster in force is older than it should be; it denies entry once it has expired.",
+        {"version": "version of the release", "expires": "wall time from which it denies entry, seconds since 1970"},
     ),
     EventType.LOCK_DOWN: EventSpec(
         Severity.ALARM, "Entry was locked down or freed.", {"on": "true: entry is stopped", "by": "who", "reason": "why"}
