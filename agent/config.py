@@ -168,11 +168,7 @@ _MOST_CAMERAS = 2
 
 def _check_whole(config: Config, file: str) -> None:
     """What no single key can say."""
-    for key, name in (("site", config.gate.site), ("gate", config.gate.gate)):
-        if not is_name(name):
-            raise ConfigError(
-                f"{file}: 'gate.{key}' is {name!r}; it stands in topics and certificates: letters, digits, '.', '_' and '-' only"
-            )
+    _check_names(config, file)
     cameras = config.camera
     if not 1 <= len(cameras) <= _MOST_CAMERAS:
         raise ConfigError(f"{file}: 'camera' has {len(cameras)} tables; one or two are possible")
@@ -193,6 +189,14 @@ def _check_whole(config: Config, file: str) -> None:
         )
     if not config.uplink.tls and config.uplink.host not in {"localhost", "127.0.0.1", "::1"}:
         raise ConfigError(f"{file}: 'uplink.tls' is false and the broker is '{config.uplink.host}'; without TLS only loopback is possible")
+
+
+def _check_names(config: Config, file: str) -> None:
+    for key, name in (("site", config.gate.site), ("gate", config.gate.gate)):
+        if not is_name(name):
+            raise ConfigError(
+                f"{file}: 'gate.{key}' is {name!r}; it stands in topics and certificates: letters, digits, '.', '_' and '-' only"
+            )
 
 
 def example() -> str:
