@@ -14,7 +14,13 @@ from agent.biometrics.errors import CalibrationError
 from agent.core.inputs import CalibrationKind
 
 MIN_PEOPLE_FOR_COHORT = 100
-"""Fewer people than this are compared without a cohort: the nearest 30 would be most of them, near or not. Measured: docs/adr/0009."""
+"""Fewer people than this are compared without a cohort, which is then no neighbourhood but a sample of everybody. Measured: docs/adr/0009."""
+
+PEOPLE_PER_COHORT_MEMBER = 60
+"""A pack default's cohort is one sixtieth of the roster: so chosen, one threshold gives about one FPIR from 100 to 900 people, where a
+cohort of fixed size needs another threshold for each size of roster. Measured: docs/adr/0009."""
+
+MIN_COHORT = 2
 
 MAX_PEOPLE_PACK_DEFAULT = 300
 """A pack's default threshold makes no FPIR claim; more people need a measured calibration. Source: the roster format."""
@@ -37,7 +43,7 @@ class PackDefaults(Protocol):
     @property
     def people_max(self) -> int: ...
     @property
-    def cohort_size(self) -> int: ...
+    def cohort_size(self) -> int: ...  # the largest
     @property
     def threshold_plain(self) -> float: ...
     @property
@@ -135,11 +141,11 @@ def _whole(record: Mapping[str, object], name: str) -> int:
 
 def pack_default(defaults: PackDefaults, *, people: int) -> Calibration:
     """Returns the record that a release of so many people carries when nothing was measured on them."""
-    cohort = people >= max(MIN_PEOPLE_FOR_COHORT, defaults.cohort_size + 1)
+    cohort = people >= MIN_PEOPLE_FOR_COHORT
     return Calibration(
         kind=CalibrationKind.PACK_DEFAULT,
         method=Method.COHORT if cohort else Method.PLAIN,
-        k=defaults.cohort_size,
+        k=min(max(people // PEOPLE_PER_COHORT_MEMBER, MIN_COHORT), defaults.cohort_size),
         threshold=-(defaults.threshold_normalised if cohort else defaults.threshold_plain),
         margin=defaults.margin,
         people_max=min(defaults.people_max, MAX_PEOPLE_PACK_DEFAULT),

@@ -17,12 +17,18 @@ class Defaults:
 
 
 @pytest.mark.parametrize(
-    ("people", "method", "threshold"),
-    [(1, Method.PLAIN, -0.5), (99, Method.PLAIN, -0.5), (100, Method.COHORT, 0.1), (300, Method.COHORT, 0.1)],
+    ("people", "method", "k", "threshold"),
+    [
+        (1, Method.PLAIN, 2, -0.5),
+        (99, Method.PLAIN, 2, -0.5),
+        (100, Method.COHORT, 2, 0.1),
+        (300, Method.COHORT, 5, 0.1),
+        (15000, Method.COHORT, 30, 0.1),
+    ],
 )
-def test_a_default_record_names_a_cohort_only_where_there_are_people_enough(people: int, method: Method, threshold: float) -> None:
+def test_a_default_record_names_a_cohort_that_grows_with_the_roster(*, people: int, method: Method, k: int, threshold: float) -> None:
     calibration = pack_default(Defaults(), people=people)
-    assert (calibration.method, calibration.threshold) == (method, threshold)
+    assert (calibration.method, calibration.k, calibration.threshold) == (method, k, threshold)
 
 
 def test_a_record_survives_being_written_down() -> None:
