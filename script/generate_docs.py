@@ -12,7 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agent.core.events import EVENTS, EventSpec, EventType, Severity  # noqa: E402  the checkout, wherever it is called from
+from agent.core import reasons  # noqa: E402  the checkout, wherever it is called from
+from agent.core.events import EVENTS, EventSpec, EventType, Severity  # noqa: E402
 
 _SEVERITIES = {
     Severity.INFO: "the ordinary life of a lane",
@@ -23,7 +24,7 @@ _SEVERITIES = {
 
 _HEAD = """# Events
 
-Written by `script/generate_docs.py` from `agent/core/events.py` and `agent/core/access.py`; do not edit.
+Written by `script/generate_docs.py` from `agent/core/events.py` and `agent/core/reasons.py`; do not edit.
 
 Every event is one row of the journal and one CloudEvent at the broker. The form on the wire and the hash chain are specified in
 `agent/core/envelope.py`, the topics in `agent/core/topics.py`. An event holds identifiers and numbers, never a template or a picture.
@@ -56,6 +57,9 @@ def events() -> str:
                 _table(
                     ("event", "severity", "meaning"), [(f"[{k}](#{k.replace('.', '')})", s.severity, s.meaning) for k, s in EVENTS.items()]
                 ),
+                "## Reasons of access.denied\n",
+                "In the order in which they are judged: the first that holds is recorded. The exit button needs no face.\n",
+                reasons.markdown(),
                 "## Fields\n",
                 "\n".join(_event(kind, spec) for kind, spec in EVENTS.items()),
             ]
