@@ -92,7 +92,11 @@ EVENTS: Mapping[EventType, EventSpec] = {
     EventType.JOURNAL_EPOCH: EventSpec(
         Severity.NOTICE,
         "The first row of a journal: a new file, or the one before was damaged and set aside.",
-        {"reason": "new, or damaged", "set_aside": "name of the file that was set aside; null where there was none"},
+        {
+            "reason": "new, damaged, or removed (the file was gone while the agent ran)",
+            "set_aside": "name of the file that was set aside; null where there was none",
+            "detail": "what was found damaged",
+        },
     ),
     EventType.JOURNAL_DISPUTED: EventSpec(
         Severity.ALARM,
