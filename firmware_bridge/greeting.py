@@ -45,9 +45,7 @@ class HostSettings:
     def __post_init__(self) -> None:
         check_key(self.key)
         if self.key is None and not self.link_inside_cabinet:
-            raise MessageError(
-                "the link has no key; give one, or set link_inside_cabinet = true where the cable is inside a locked cabinet"
-            )
+            raise MessageError("the link has no key; give one, or set link_inside_cabinet = true if the cable is in a locked cabinet")
         if self.key is not None and self.link_inside_cabinet:
             raise MessageError("the link has a key and link_inside_cabinet = true; one of the two must go")
         if len(self.host_id) != _ID_BYTES:

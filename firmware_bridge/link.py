@@ -9,6 +9,7 @@ from typing import Final
 
 from firmware_bridge.clock_map import ClockMap
 from firmware_bridge.errors import MessageError, Reject, Rejected
+from firmware_bridge.event_order import EventOrder
 from firmware_bridge.framing import Frame, FrameReader
 from firmware_bridge.greeting import HostSettings, hello, read_reply, why_not
 from firmware_bridge.host_events import (
@@ -26,7 +27,6 @@ from firmware_bridge.host_events import (
     NotDone,
     ReleaseAnswered,
     ReleaseNotSent,
-    ReleaseUnanswered,
     StateRead,
 )
 from firmware_bridge.limits import HEARTBEAT_MS, LEASE_MS, MAX_FRAME_BYTES
@@ -55,6 +55,7 @@ from firmware_bridge.messages import (
     State,
     StateRequest,
 )
+from firmware_bridge.orders import Orders, cancel_name, release_name
 from firmware_bridge.session import Session, read_open, seal_open
 from firmware_bridge.vocabulary import Belief, Direction, Lamp, Refusal, Sender, Switch, Tone
 
@@ -79,16 +80,6 @@ class Turn:
 
 
 @dataclass(slots=True)
-class _Repeated:
-    """An order that is written again until it is answered."""
-
-    order: HostMessage
-    due_ns: int
-    expires_ns: int | None = None
-    written: bool = False
-
-
-@dataclass(slots=True)
 class _Greeting:
     hello: Hello
     due_ns: int
@@ -104,12 +95,11 @@ class _Up:
     boot_count: int
     heard_ns: int
     heartbeat_due_ns: int
+    orders: Orders
     clock: ClockMap = field(default_factory=ClockMap)
     state: State | None = None
-    orders: dict[str, _Repeated] = field(default_factory=dict)
-    once: list[HostMessage] = field(default_factory=list)
     echo: int = 0
-    echoed_ns: dict[int, int] = field(default_factory=dict)
+    echo_sent_ns: int | None = None
 
 
 class HostLink:
@@ -123,9 +113,7 @@ class HostLink:
         self._greeting: _Greeting | None = None
         self._up: _Up | None = None
         self._belief, self._believed_grant, self._fresh_until_ns = Belief.SECURED, 0, 0
-        self._events_of: tuple[bytes, int] | None = None  # controller and boot that the event numbers belong to
-        self._delivered = 0
-        self._acknowledged = 0
+        self._order = EventOrder()
         self._news: list[HostEvent] = []  # told with the next tick
         self.round_trip_ns: int | None = None  # of the last heartbeat
 
@@ -141,10 +129,10 @@ class HostLink:
             return min(self._greeting.due_ns, self._greeting.gives_up_ns)
         if self._up is None:
             return 0 if self._news else None
-        times = [self._up.heard_ns + _SILENCE_NS, *(o.due_ns for o in self._up.orders.values())]
+        times = [self._up.heard_ns + _SILENCE_NS, *self._up.orders.deadlines()]
         if self._up.heartbeat_due_ns < self._fresh_until_ns:
             times.append(self._up.heartbeat_due_ns)
-        if self._up.once or self._news:
+        if self._news:
             times.append(0)
         return min(times)
 
@@ -152,8 +140,7 @@ class HostLink:
 
     def connect(self, nonce: bytes, now_ns: int) -> None:
         """Begin with HELLO. Whatever session there was is over."""
-        self._drop_orders("the link is being set up again")
-        self._up = None
+        self._end_session("the link is being set up again")
         self._greeting = _Greeting(hello(self._settings, nonce), now_ns, now_ns + _HELLO_PATIENCE_NS)
 
     def hang_up(self, reason: str) -> None:
@@ -181,8 +168,8 @@ class HostLink:
 
     def disarm(self) -> None:
         if self._up is not None:
-            self._up.orders.pop("arm", None)
-            self._up.once.append(Disarm())
+            self._up.orders.answered("arm")
+            self._up.orders.once(Disarm())
 
     def release(self, *, grant_number: int, direction: Direction, window_ms: int, pulse_ms: int, expires_ns: int, now_ns: int) -> None:
         """Let one person through; not after `expires_ns`. Repeated until answered or expired."""
@@ -190,32 +177,31 @@ class HostLink:
         if self._up is None:
             self._news.append(ReleaseNotSent(grant_number, "no session with the controller"))
             return
-        self._up.orders[f"release {grant_number}"] = _Repeated(order, now_ns, expires_ns)
+        self._up.orders.repeat(release_name(grant_number), order, now_ns=now_ns, expires_ns=expires_ns)
 
     def cancel(self, grant_number: int, now_ns: int) -> None:
         """Take a release back, whether it has been sent or not. Repeated until answered."""
         if self._up is not None:
-            self._up.orders.pop(f"release {grant_number}", None)
-        self._repeat(f"cancel {grant_number}", Cancel(grant_number), now_ns)
+            self._up.orders.answered(release_name(grant_number))
+        self._repeat(cancel_name(grant_number), Cancel(grant_number), now_ns)
 
     def indicate(self, *, lamp: Lamp, tone: Tone, duration_ms: int) -> None:
         """Show and sound once; a controller without the capability answers NotDone."""
         if self._up is not None:
-            self._up.once.append(Indicate(lamp, tone, duration_ms))
+            self._up.orders.once(Indicate(lamp, tone, duration_ms))
 
     def acknowledge(self, event_number: int) -> None:
         """This event and all before it are safe: the controller may forget them."""
-        self._acknowledged = max(self._acknowledged, event_number)
+        self._order.acknowledge(event_number)
         self._send_acknowledgement()
 
     def _send_acknowledgement(self) -> None:
         if self._up is not None:
-            self._up.once = [m for m in self._up.once if not isinstance(m, EventAck)]
-            self._up.once.append(EventAck(self._acknowledged))
+            self._up.orders.once(EventAck(self._order.acknowledged))
 
     def _repeat(self, name: str, order: HostMessage, now_ns: int) -> None:
         if self._up is not None:
-            self._up.orders[name] = _Repeated(order, now_ns)
+            self._up.orders.repeat(name, order, now_ns=now_ns)
 
     # --- time: what is due is written -----------------------------------------------------------------------------------------------
 
@@ -242,35 +228,14 @@ class HostLink:
             out += seal_open(greeting.hello)
 
     def _tick_session(self, up: _Up, now_ns: int, out: bytearray) -> None:
-        for name, repeated in list(up.orders.items()):
-            if repeated.expires_ns is not None and now_ns >= repeated.expires_ns:
-                del up.orders[name]
-                self._expire(repeated, now_ns)
-            elif now_ns >= repeated.due_ns:
-                repeated.due_ns, repeated.written = now_ns + self._retry_ns, True
-                out += up.session.seal(_timed(repeated, up.clock))
-        for name, repeated in list(up.orders.items()):  # a cancel that an expiry has just brought
-            if not repeated.written:
-                repeated.due_ns, repeated.written = now_ns + self._retry_ns, True
-                out += up.session.seal(up.orders[name].order)
-        once, up.once = up.once, []
-        for message in once:
-            out += up.session.seal(message)
+        data, events = up.orders.write(up.session, up.clock, now_ns)
+        out += data
+        self._news += events
         if up.heartbeat_due_ns <= now_ns < self._fresh_until_ns:
             up.heartbeat_due_ns = now_ns + _HEARTBEAT_NS
             up.echo = (up.echo + 1) % _ECHO_WRAP
-            up.echoed_ns = {up.echo: now_ns}
+            up.echo_sent_ns = now_ns
             out += up.session.seal(Heartbeat(up.echo, self._belief, self._believed_grant))
-
-    def _expire(self, repeated: _Repeated, now_ns: int) -> None:
-        if not isinstance(repeated.order, Release):
-            return
-        grant = repeated.order.grant_number
-        if repeated.written:
-            self._news.append(ReleaseUnanswered(grant))
-            self.cancel(grant, now_ns)
-        else:
-            self._news.append(ReleaseNotSent(grant, "its time had passed before it could be written"))
 
     # --- bytes ----------------------------------------------------------------------------------------------------------------------
 
@@ -324,87 +289,70 @@ class HostLink:
         problem = why_not(self._settings, reply)
         if problem is not None:
             return [LinkRefused(problem)]
-        self._up = _Up(session, reply.boot_count, heard_ns=now_ns, heartbeat_due_ns=now_ns)
+        self._up = _Up(session, reply.boot_count, heard_ns=now_ns, heartbeat_due_ns=now_ns, orders=Orders(self._retry_ns))
         self._up.clock.learn(reply.controller_time_ms, now_ns)
-        if self._events_of != (reply.controller_id, reply.boot_count):
-            self._events_of = (reply.controller_id, reply.boot_count)
-            self._delivered = self._acknowledged = reply.oldest_event - 1
+        self._order.begin(reply)
         self.read_state(now_ns)
         return [Connected(reply, keyed=self._settings.key is not None)]
 
-    def _hear(self, up: _Up, message: Message, now_ns: int) -> list[HostEvent] | Rejected:
+    def _hear(self, up: _Up, message: Message, now_ns: int) -> list[HostEvent] | Rejected:  # noqa: C901  one flat list of answers
+        events: list[HostEvent] = []
         match message:
             case State():
                 up.clock.learn(message.controller_time_ms, now_ns)
                 up.state = message
-                up.orders.pop("state", None)
-                return [StateRead(message)]
+                up.orders.answered("state")
+                events.append(StateRead(message))
             case HeartbeatAck():
                 up.clock.learn(message.controller_time_ms, now_ns)
-                sent_ns = up.echoed_ns.pop(message.echo, None)
-                if sent_ns is not None:
-                    self.round_trip_ns = now_ns - sent_ns
-                return []
-            case ReleaseAck():
-                pending = up.orders.pop(f"release {message.grant_number}", None)
-                return [ReleaseAnswered(message)] if pending is not None else []
-            case CancelAck():
-                pending = up.orders.pop(f"cancel {message.grant_number}", None)
-                return [CancelAnswered(message)] if pending is not None else []
-            case ArmAck():
-                return self._hear_arm(up, message, now_ns)
+                if message.echo == up.echo and up.echo_sent_ns is not None:
+                    self.round_trip_ns, up.echo_sent_ns = now_ns - up.echo_sent_ns, None
             case Health():
                 up.clock.learn(message.controller_time_ms, now_ns)
-                return [HealthRead(message)]
+                events.append(HealthRead(message))
+            case ReleaseAck() if up.orders.answered(release_name(message.grant_number)):
+                events.append(ReleaseAnswered(message))
+            case CancelAck() if up.orders.answered(cancel_name(message.grant_number)):
+                events.append(CancelAnswered(message))
+            case ArmAck() if up.orders.answered("arm"):
+                events.append(self._hear_arm(up, message, now_ns))
+            case ReleaseAck() | CancelAck() | ArmAck():
+                pass  # a second answer to an order that was repeated
             case Refused():
-                return [NotDone(message)]
+                events.append(NotDone(message))
             case NumberedEvent():
-                return self._hear_event(up, message)
+                events += self._hear_event(up, message)
             case _:
                 return Rejected(Reject.UNEXPECTED, f"{type(message).__name__} in the middle of a session")
+        return events
 
-    def _hear_arm(self, up: _Up, message: ArmAck, now_ns: int) -> list[HostEvent]:
-        if up.orders.pop("arm", None) is None:
-            return []
+    def _hear_arm(self, up: _Up, message: ArmAck, now_ns: int) -> HostEvent:
         if message.refusal is Refusal.NONE:
             if up.state is not None:
                 up.state = replace(up.state, armed=Switch.ON)
-            return [Armed()]
+            return Armed()
         if message.refusal is Refusal.STALE_STATE:
             self.read_state(now_ns)
-        return [ArmRefused(message.refusal)]
+        return ArmRefused(message.refusal)
 
     def _hear_event(self, up: _Up, event: Fact) -> list[HostEvent]:
-        number, events = event.event_number, list[HostEvent]()
-        if number <= self._delivered:
-            if number <= self._acknowledged:
-                self._send_acknowledgement()  # ours was lost
-            return events
-        missing = event.oldest_event - self._delivered - 1
-        if missing > 0:
-            events.append(EventsLost(missing))
-            self._delivered = event.oldest_event - 1
-        if number == self._delivered + 1:  # a gap else: the controller goes back to the oldest that is not acknowledged
-            self._delivered = number
-            events.append(Happened(event, up.clock.host_ns(event.happened_ms)))
+        heard, events = self._order.hear(event), list[HostEvent]()
+        if heard.acknowledge_again:
+            self._send_acknowledgement()
+        if heard.lost:
+            events.append(EventsLost(heard.lost))
+        if heard.event is not None:
+            events.append(Happened(heard.event, up.clock.host_ns(heard.event.happened_ms)))
         return events
 
     def _lose(self, reason: str) -> None:
         if self._greeting is None and self._up is None:
             return
-        self._drop_orders(reason)
-        self._greeting = self._up = None
+        self._end_session(reason)
+        self._greeting = None
         self._news.append(Lost(reason))
 
-    def _drop_orders(self, reason: str) -> None:
-        """What was never written is known to be without effect; what was written is settled by the state after reconnecting."""
-        for repeated in self._up.orders.values() if self._up is not None else ():
-            if isinstance(repeated.order, Release) and not repeated.written:
-                self._news.append(ReleaseNotSent(repeated.order.grant_number, reason))
-
-
-def _timed(repeated: _Repeated, clock: ClockMap) -> HostMessage:
-    """A release with its deadline in the controller's time, from the newest readings; any other order as it is."""
-    if isinstance(repeated.order, Release) and repeated.expires_ns is not None:
-        return replace(repeated.order, not_after_ms=clock.earliest_ms(repeated.expires_ns))
-    return repeated.order
+    def _end_session(self, reason: str) -> None:
+        if self._up is not None:
+            self._news += self._up.orders.drop(reason)
+        self._up = None
