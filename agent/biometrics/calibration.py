@@ -14,7 +14,7 @@ from agent.biometrics.errors import CalibrationError
 from agent.core.inputs import CalibrationKind
 
 MIN_PEOPLE_FOR_COHORT = 100
-"""Fewer people than this are compared without a cohort, which is then no neighbourhood but a sample of everybody. Measured: docs/adr/0009."""
+"""Fewer people than this are compared without a cohort, which would be no neighbourhood but a sample of everybody (docs/adr/0009)."""
 
 PEOPLE_PER_COHORT_MEMBER = 60
 """A pack default's cohort is one sixtieth of the roster: so chosen, one threshold gives about one FPIR from 100 to 900 people, where a
