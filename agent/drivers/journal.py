@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -51,11 +52,10 @@ class SqliteJournal:
         self._tail = Tail("", 0, chain.GENESIS)
         self._identity = (0, 0)
         self._ownership = journal_files.Ownership(path)
-        try:
+        with ExitStack() as on_failure:
+            on_failure.callback(self._ownership.release)
             self.reopen()
-        except BaseException:
-            self._ownership.release()
-            raise
+            on_failure.pop_all()
 
     @property
     def path(self) -> Path:
@@ -122,9 +122,8 @@ class SqliteJournal:
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
                 raise self._failed(error) from error
-            except BaseException:
-                self._roll_back()
-                raise
+            finally:
+                self._roll_back()  # an event that cannot be written down must not leave a transaction behind
             self._tail = Tail(self._tail.epoch, rows[-1][0], rows[-1][2])
             self._since_checkpoint += len(rows)
         commit_ms = (time.monotonic_ns() - began_ns) / NS_PER_MS
