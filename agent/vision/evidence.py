@@ -1,0 +1,56 @@
+"""The templates of one track: which belong together, which are fused into the probe, when another face has taken the place. Pure."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import numpy as np
+
+from agent.biometrics.comparison import exact_distances
+from agent.biometrics.template import Metric, comparable, fuse
+from agent.vision.frame import F32
+
+REPLACED_AFTER = 2
+"""Templates in a row that are unlike the track's own before another face is taken to stand there: one may be a blink or a blur."""
+
+
+class Verdict(Enum):
+    """What a new template means for its track."""
+
+    SAME = auto()
+    DOUBTED = auto()  # unlike the track's own; not fused
+    REPLACED = auto()  # unlike them several times in a row: another face
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """The last good templates of one track, newest last.
+
+    Attributes:
+        templates: at most as many as are fused; all of one face.
+        doubts: how many templates in a row were unlike them.
+        skipped: frames since the last template was made.
+    """
+
+    templates: tuple[F32, ...] = ()
+    doubts: int = 0
+    skipped: int = 0
+
+    def probe(self, metric: Metric) -> F32:
+        """The fused template (d,)."""
+        return fuse(np.stack(self.templates), metric)
+
+
+def judged(evidence: Evidence, template: F32, *, metric: Metric, unlike: float, most: int) -> tuple[Evidence, Verdict]:
+    """Returns the evidence with one more template (d,), and what it means.
+
+    unlike: distance from the fused template at which a new one is not of the same face; most: templates kept.
+    After REPLACED the evidence holds the new face's template alone.
+    """
+    if evidence.templates:
+        new = comparable(template[None], metric)
+        if exact_distances(new, evidence.probe(metric), metric=metric)[0] > unlike:
+            doubts = evidence.doubts + 1
+            if doubts >= REPLACED_AFTER:
+                return Evidence((template,)), Verdict.REPLACED
+            return Evidence(evidence.templates, doubts), Verdict.DOUBTED
+    return Evidence((*evidence.templates, template)[-most:]), Verdict.SAME
