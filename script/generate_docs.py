@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what the documentation takes from the code: docs/EVENTS.md, and the passage table in docs/ARCHITECTURE.md.
+"""Writes what the documentation takes from the code: docs/EVENTS.md, and the passage table with its diagram in docs/ARCHITECTURE.md.
 
 script/generate_docs.py          writes
 script/generate_docs.py --check  writes nothing; exit code 1 and the names of the files that differ
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agent.core import reasons  # noqa: E402  the checkout, wherever it is called from
+from agent.core import passage, reasons  # noqa: E402  the checkout, wherever it is called from
 from agent.core.events import EVENTS, EventSpec, EventType, Severity  # noqa: E402
 
 _SEVERITIES = {
@@ -68,7 +68,18 @@ def events() -> str:
     )
 
 
-PAGES: Mapping[Path, Callable[[], str]] = {ROOT / "docs" / "EVENTS.md": events}
+_ARCHITECTURE = ROOT / "docs" / "ARCHITECTURE.md"
+_BEGIN, _END = "<!-- passage: begin -->\n", "<!-- passage: end -->"
+
+
+def architecture() -> str:
+    """docs/ARCHITECTURE.md with what stands between the marks written anew."""
+    before, rest = _ARCHITECTURE.read_text(encoding="utf-8").split(_BEGIN)
+    after = rest.split(_END)[1]
+    return f"{before}{_BEGIN}\n```mermaid\n{passage.mermaid()}```\n\n{passage.markdown()}\n{_END}{after}"
+
+
+PAGES: Mapping[Path, Callable[[], str]] = {ROOT / "docs" / "EVENTS.md": events, _ARCHITECTURE: architecture}
 
 
 def outdated() -> list[Path]:
