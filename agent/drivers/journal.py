@@ -76,25 +76,25 @@ class SqliteJournal:
         Raises:
             JournalError: as the constructor.
         """
-        self._disconnect()
         if self._damage is not None:
-            self._replace()
+            self._replace(self._damage)
             return
+        self._disconnect()
         if not self._path.exists():
             self._begin()
             return
         try:
             self._connection = journal_opening.connect(self._path)
+            journal_opening.settle(self._connection)
             empty = journal_schema.is_empty(self._connection)
             if not empty:
                 self._tail = journal_opening.verified_tail(self._connection, self._path, self._lane)
         except sqlite3.Error as error:
+            if journal_opening.means_damage(error):
+                self._replace(str(error))
+                return
             self._disconnect()
-            if not journal_opening.means_damage(error):
-                raise JournalError(sentence(self._path, error)) from error
-            self._damage = str(error)
-            self._replace()
-            return
+            raise JournalError(sentence(self._path, error)) from error
         except JournalError:
             self._disconnect()
             raise
@@ -173,6 +173,7 @@ class SqliteJournal:
         rows = self._rows([event])
         try:
             self._connection = self._connection or journal_opening.connect(self._path)
+            journal_opening.settle(self._connection)
             self._connection.execute("BEGIN IMMEDIATE")
             journal_schema.create(self._connection, epoch=epoch, source=self._lane.source, genesis=chain.GENESIS)
             self._append(self._connection, [event], rows)
@@ -187,9 +188,12 @@ class SqliteJournal:
         self._identity = self._identity_now()
         self._origin = {"reason": "removed", "set_aside": None, "detail": ""}
 
-    def _replace(self) -> None:
+    def _replace(self, damage: str) -> None:
+        """Renamed before it is closed: SQLite removes the write-ahead log of a file that it closes, and rows may be in it."""
+        self._damage = damage
         aside = journal_files.set_aside(self._path, self._clock.now()).name if self._path.exists() else None
-        self._origin = {"reason": "damaged", "set_aside": aside, "detail": self._damage}
+        self._disconnect()
+        self._origin = {"reason": "damaged", "set_aside": aside, "detail": damage}
         self._damage = None
         self._begin()
 
@@ -198,7 +202,7 @@ class SqliteJournal:
     def _ready(self) -> sqlite3.Connection:
         if self._connection is not None and self._identity_now() != self._identity:
             self._disconnect()  # somebody removed or replaced the file: what is written now would be lost with it
-        if self._connection is None:
+        if self._connection is None or self._damage is not None:
             self.reopen()
         assert self._connection is not None
         return self._connection
@@ -249,11 +253,13 @@ class SqliteJournal:
     def _failed(self, error: sqlite3.Error) -> JournalError:
         """Undo, and leave the journal in a state from which the next call does what helps."""
         self._roll_back()
-        fault = fault_of(error)
-        if fault.cure is Cure.REPLACE:
-            self._damage = str(error)
-        if fault.cure is not Cure.WAIT:
-            self._disconnect()
+        match fault_of(error).cure:
+            case Cure.WAIT:
+                pass
+            case Cure.REOPEN:
+                self._disconnect()
+            case Cure.REPLACE:
+                self._damage = str(error)
         return JournalError(sentence(self._path, error))
 
     def _roll_back(self) -> None:

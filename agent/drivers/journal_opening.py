@@ -37,16 +37,15 @@ class DamagedError(sqlite3.DatabaseError):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """The one connection that writes."""
+    """The one connection that writes; nothing of the file is read yet."""
     # check_same_thread: the composition root opens it, the control thread alone uses it from then on.
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+    return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+
+
+def settle(connection: sqlite3.Connection) -> None:
+    """The settings that make a commit survive a power cut."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def means_damage(error: sqlite3.Error) -> bool:
