@@ -70,3 +70,8 @@ def _absolute(of: Module, node: ast.ImportFrom) -> str:
     package = of.name.split(".") if of.place.endswith("__init__.py") else of.name.split(".")[:-1]
     above = package[: len(package) - node.level + 1]
     return ".".join([*above, *([node.module] if node.module else [])])
+
+
+def listed(faults: Sequence[object]) -> str:
+    """The message of a failed assertion: every fault on a line of its own."""
+    return "\n".join(["", *map(str, faults)])

@@ -7,7 +7,7 @@ import pytest
 
 from agent.core.events import EVENTS, EventType, Severity
 from script import generate_docs
-from tests.architecture.source import Module, module, modules
+from tests.architecture.source import Module, listed, module, modules
 
 REGISTRY = "agent.core.events"
 
@@ -30,7 +30,8 @@ def _used(of: Module) -> Iterator[tuple[str, int]]:
 
 def test_every_type_is_made_somewhere() -> None:
     used = {name for m in modules() if m.name != REGISTRY for name, _ in _used(m)}
-    assert {t.name for t in EventType} - used == set()
+    dead = sorted({t.name for t in EventType} - used)
+    assert not dead, listed(dead)
 
 
 def faults(of: Module) -> Iterator[str]:
@@ -53,7 +54,8 @@ def faults(of: Module) -> Iterator[str]:
 
 
 def test_every_event_that_is_made_fits_its_row() -> None:
-    assert [fault for m in modules() for fault in faults(m)] == []
+    found = [fault for m in modules() for fault in faults(m)]
+    assert not found, listed(found)
 
 
 @pytest.mark.parametrize(

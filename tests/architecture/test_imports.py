@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from agent.cli import COMMANDS
-from tests.architecture.source import Module, imports, lies_in, longest_prefix, module, modules
+from tests.architecture.source import Module, imports, lies_in, listed, longest_prefix, module, modules
 
 # The words of a row: the unit on the left may import itself, the standard library and what stands on the right; nothing else of ours.
 # The most particular row counts. docs/adr/0001-names-and-layout.md says why the arrows point as they do.
@@ -30,13 +30,24 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "agent.ports": ("agent.core",),
     "agent.clock": ("agent.core",),
     "agent.mailbox": ("agent.core", "agent.errors"),
+    "agent.liveness": ("agent.core", "agent.ports"),
+    "agent.mqtt": ("agent.core", "agent.errors"),  # one client for both ends of the uplink
     "agent.runtime": ("agent.ports", "agent.core", "agent.errors"),
     "agent.biometrics": ("agent.core", "agent.errors"),
     "agent.vision": ("models", "agent.biometrics", "agent.core", "agent.errors"),
     "agent.roster": ("agent.biometrics", "agent.core", "agent.errors"),
-    "agent.drivers": ("agent.vision", "agent.roster", "agent.biometrics", "agent.core", "agent.ports", "agent.errors", "firmware_bridge"),
+    "agent.drivers": (
+        "agent.vision",
+        "agent.roster",
+        "agent.biometrics",
+        "agent.core",
+        "agent.ports",
+        "agent.errors",
+        "agent.mqtt",
+        "firmware_bridge",
+    ),
     "agent.authority": ("agent.roster", "agent.vision", "agent.biometrics", "agent.core", "agent.errors", "agent.settings", "models"),
-    "agent.collector": ("agent.core", "agent.errors", "agent.settings"),
+    "agent.collector": ("agent.core", "agent.errors", "agent.settings", "agent.mqtt"),
     "agent.plan": ("agent.config", "agent.core", "agent.errors", "models", "firmware_bridge"),
     "agent.diagnostics": ("agent.drivers", "agent.config", "agent.settings", "agent.plan", "agent.clock", *BELOW_DRIVERS),
     "agent.app": ("agent.runtime", "agent.mailbox", "agent.drivers", "agent.config", "agent.plan", "agent.clock", *BELOW_DRIVERS),
@@ -55,7 +66,7 @@ THIRD_PARTIES: Mapping[str, tuple[str, ...]] = {
     "onnx": ("models.build",),
     "joblib": ("models.build",),
     "serial": ("firmware_bridge.transport",),
-    "paho": ("agent.drivers.uplink", "agent.collector.consume"),
+    "paho": ("agent.mqtt",),
     "tuf": ("agent.roster", "agent.authority"),
     "securesystemslib": ("agent.roster", "agent.authority"),
     "cryptography": ("agent.roster", "agent.authority"),
@@ -88,6 +99,7 @@ DENIED: Mapping[str, frozenset[str]] = {
     "agent.vision": frozenset(_CLOCKS_AND_THREADS | {"socket", "subprocess", "sqlite3"}),  # no thread and no queue: the driver has them
     "agent.roster": frozenset({"socket", "ssl", "http", "urllib", "threading", "asyncio"}),  # verifies what lies there, fetches nothing
     "firmware_bridge": frozenset({"socket", "asyncio", "random", "logging"}),
+    "firmware_bridge.emulator": frozenset({"asyncio", "logging"}),
     "firmware_bridge.link": frozenset(_CLOCKS_AND_THREADS | _WORLD),  # sans-I/O: bytes in, events out, time passed in
     "firmware_bridge.session": frozenset(_CLOCKS_AND_THREADS | _WORLD),
     "firmware_bridge.framing": frozenset(_CLOCKS_AND_THREADS | _WORLD),
@@ -124,18 +136,20 @@ def _fault(importer: str, target: str) -> str | None:
 
 
 def test_every_import_follows_the_table() -> None:
-    assert violations(modules()) == []
+    faults = violations(modules())
+    assert not faults, listed(faults)
 
 
 def test_every_file_of_the_agent_has_a_row() -> None:
     missing = [m.name for m in modules() if longest_prefix(m.name, tuple(MAY_IMPORT)) in (None, "agent") and m.name != "agent"]
-    assert missing == []
+    assert not missing, listed(missing)
 
 
 def test_every_row_names_something_that_exists() -> None:
     names = {m.name for m in modules()}
     rows = {*MAY_IMPORT, *(a for allowed in MAY_IMPORT.values() for a in allowed), *DENIED, *(p for v in THIRD_PARTIES.values() for p in v)}
-    assert {row for row in rows if not any(lies_in(name, row) for name in names)} == set()
+    nothing = sorted(row for row in rows if not any(lies_in(name, row) for name in names))
+    assert not nothing, listed(nothing)
 
 
 def test_every_command_of_the_table_may_be_imported_by_the_command_line() -> None:

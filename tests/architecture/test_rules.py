@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.architecture.source import Module, lies_in, module, modules
+from tests.architecture.source import Module, lies_in, listed, module, modules
 
 MOST_LINES = 400  # beyond it a file certainly holds two jobs; from 250 on it usually does
 
 # The only places that catch everything: the tops of threads, which report and end, and calls of a library without a root of its errors.
 BROAD_EXCEPTS: frozenset[tuple[str, str]] = frozenset(
     {
+        ("agent/drivers/barrier.py", "_run"),
+        ("agent/drivers/roster_loader.py", "_run"),
         ("models/session.py", "__init__"),  # onnxruntime raises a dozen unrelated classes, all straight from Exception
     }
 )
@@ -24,6 +26,9 @@ NEVER_FOR_WHAT_ACTS = NEVER | {
     *("handle", "handles", "handler", "process", "processes", "processor", "manage", "manages", "manager"),
     *("helper", "helpers", "util", "utils"),
 }
+
+# Names that a base class of the standard library imposes.
+IMPOSED = frozenset({("firmware_bridge/emulator/__main__.py", "handle")})
 
 
 # --- the core is pure -------------------------------------------------------------------------------------------------------------
@@ -48,7 +53,8 @@ def impurities(of: Module) -> Iterator[str]:
 
 
 def test_the_core_reads_no_clock_and_touches_nothing_outside() -> None:
-    assert [fault for m in modules() if lies_in(m.name, "agent.core") for fault in impurities(m)] == []
+    faults = [fault for m in modules() if lies_in(m.name, "agent.core") for fault in impurities(m)]
+    assert not faults, listed(faults)
 
 
 @pytest.mark.parametrize("text", ["print(1)", "open('x')", "datetime.now()", "def f():\n    global n\n    n = 1", "async def f(): pass"])
@@ -67,7 +73,7 @@ def test_every_value_of_the_core_is_frozen() -> None:
         if ast.unparse(decorator).startswith("dataclass")
         and not {"frozen=True", "slots=True"} <= set(re.split(r"[(), ]+", ast.unparse(decorator)))
     ]
-    assert loose == []
+    assert not loose, listed(loose)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------------------
@@ -88,12 +94,13 @@ def wrong_words(of: Module) -> Iterator[str]:
                 bad = words(name) & NEVER
             case _:
                 continue
-        if bad:
+        if bad and (of.place, name) not in IMPOSED:
             yield f"{of.place}:{node.lineno}: {name} says {', '.join(sorted(bad))}"
 
 
 def test_names_are_the_words_of_the_field() -> None:
-    assert [fault for m in modules() for fault in wrong_words(m)] == []
+    faults = [fault for m in modules() for fault in wrong_words(m)]
+    assert not faults, listed(faults)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +115,8 @@ def test_a_wrong_word_is_seen(text: str) -> None:
 
 
 def test_no_file_holds_two_jobs() -> None:
-    assert {m.place: m.lines for m in modules() if m.lines > MOST_LINES} == {}
+    long = [f"{m.place}: {m.lines} lines" for m in modules() if m.lines > MOST_LINES]
+    assert not long, listed(long)
 
 
 # --- broad excepts ----------------------------------------------------------------------------------------------------------------
@@ -117,12 +125,12 @@ _BROAD = frozenset({"Exception", "BaseException"})
 
 
 def broad_excepts(of: Module) -> Iterator[tuple[str, str]]:
-    """(file, innermost function) of each except that catches everything, and of each suppress(Exception)."""
+    """(file, innermost function) of each except that keeps everything, and of each suppress(Exception); one that ends in `raise` is none."""
 
     def walk(node: ast.AST, function: str) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.FunctionDef):
             function = node.name
-        if isinstance(node, ast.ExceptHandler) and (node.type is None or _names(node.type) & _BROAD):
+        if isinstance(node, ast.ExceptHandler) and (node.type is None or _names(node.type) & _BROAD) and not _raises(node):
             yield of.place, function
         if isinstance(node, ast.Call) and _names(node.func) & {"suppress"} and any(_names(a) & _BROAD for a in node.args):
             yield of.place, function
@@ -132,12 +140,19 @@ def broad_excepts(of: Module) -> Iterator[tuple[str, str]]:
     yield from walk(of.tree, "<module>")
 
 
+def _raises(handler: ast.ExceptHandler) -> bool:
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
+
+
 def _names(node: ast.expr) -> set[str]:
     return {n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute)}
 
 
 def test_only_the_top_of_a_thread_catches_everything() -> None:
-    assert {place for m in modules() for place in broad_excepts(m)} == BROAD_EXCEPTS
+    found = {place for m in modules() for place in broad_excepts(m)}
+    unlike = sorted(found ^ BROAD_EXCEPTS)
+    assert not unlike, listed(unlike)
 
 
 @pytest.mark.parametrize(
