@@ -125,7 +125,7 @@ _BROAD = frozenset({"Exception", "BaseException"})
 
 
 def broad_excepts(of: Module) -> Iterator[tuple[str, str]]:
-    """(file, innermost function) of each except that keeps everything, and of each suppress(Exception); one that ends in `raise` is none."""
+    """(file, function) of each except that keeps everything, and of each suppress(Exception); one that ends in `raise` is none."""
 
     def walk(node: ast.AST, function: str) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.FunctionDef):
