@@ -25,7 +25,7 @@ class EventOrder:
 
     def __init__(self) -> None:
         self._source: tuple[bytes, int] | None = None
-        self._delivered = 0
+        self.delivered = 0
         self.acknowledged = 0
 
     def begin(self, reply: HelloReply) -> None:
@@ -33,19 +33,19 @@ class EventOrder:
         source = (reply.controller_id, reply.boot_count)
         if self._source != source:
             self._source = source
-            self._delivered = self.acknowledged = reply.oldest_event - 1
+            self.delivered = self.acknowledged = reply.oldest_event - 1
 
     def acknowledge(self, number: int) -> None:
         """This event and all before it are safe. One that was never told cannot be."""
-        self.acknowledged = max(self.acknowledged, min(number, self._delivered))
+        self.acknowledged = max(self.acknowledged, min(number, self.delivered))
 
     def hear(self, event: Fact) -> Heard:
         number = event.event_number
-        if number <= self._delivered:
+        if number <= self.delivered:
             return Heard(acknowledge_again=number <= self.acknowledged)
-        lost = max(0, event.oldest_event - self._delivered - 1)
-        self._delivered += lost
-        if number != self._delivered + 1:
+        lost = max(0, event.oldest_event - self.delivered - 1)
+        self.delivered += lost
+        if number != self.delivered + 1:
             return Heard(lost=lost)
-        self._delivered = number
+        self.delivered = number
         return Heard(event, lost)

@@ -57,7 +57,7 @@ from firmware_bridge.messages import (
 )
 from firmware_bridge.orders import Orders, cancel_name, release_name
 from firmware_bridge.session import Session, read_open, seal_open
-from firmware_bridge.vocabulary import Belief, Direction, Lamp, Refusal, Sender, Switch, Tone
+from firmware_bridge.vocabulary import Belief, Direction, Lamp, Phase, Refusal, Sender, Switch, Tone
 
 _NS_PER_MS: Final = 1_000_000
 _NS_PER_S: Final = 1_000_000_000
@@ -123,13 +123,23 @@ class HostLink:
     def up(self) -> bool:
         return self._up is not None
 
+    @property
+    def state(self) -> State | None:
+        """The STATE that was read last in this session."""
+        return self._up.state if self._up is not None else None
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether a state was read and every event before it has been told: then it is time to ARM."""
+        return self.state is not None and self._order.delivered >= self.state.newest_event
+
     def next_deadline_ns(self) -> int | None:
         """When `tick` has something to do at the latest; None: nothing until bytes or orders come."""
         if self._greeting is not None:
             return min(self._greeting.due_ns, self._greeting.gives_up_ns)
         if self._up is None:
             return 0 if self._news else None
-        times = [self._up.heard_ns + _SILENCE_NS, *self._up.orders.deadlines()]
+        times = [self._up.heard_ns + _SILENCE_NS, *self._up.orders.deadlines(hold_releases=_is_closing(self._up))]
         if self._up.heartbeat_due_ns < self._fresh_until_ns:
             times.append(self._up.heartbeat_due_ns)
         if self._news:
@@ -228,7 +238,7 @@ class HostLink:
             out += seal_open(greeting.hello)
 
     def _tick_session(self, up: _Up, now_ns: int, out: bytearray) -> None:
-        data, events = up.orders.write(up.session, up.clock, now_ns)
+        data, events = up.orders.write(up.session, up.clock, now_ns=now_ns, hold_releases=_is_closing(up))
         out += data
         self._news += events
         if up.heartbeat_due_ns <= now_ns < self._fresh_until_ns:
@@ -307,6 +317,8 @@ class HostLink:
                 up.clock.learn(message.controller_time_ms, now_ns)
                 if message.echo == up.echo and up.echo_sent_ns is not None:
                     self.round_trip_ns, up.echo_sent_ns = now_ns - up.echo_sent_ns, None
+                if up.state is not None and (message.phase, message.armed) != (up.state.phase, up.state.armed):
+                    self.read_state(now_ns)  # a STATE was lost on the way
             case Health():
                 up.clock.learn(message.controller_time_ms, now_ns)
                 events.append(HealthRead(message))
@@ -356,3 +368,7 @@ class HostLink:
         if self._up is not None:
             self._news += self._up.orders.drop(reason)
         self._up = None
+
+
+def _is_closing(up: _Up) -> bool:
+    return up.state is not None and up.state.phase is Phase.CLOSING

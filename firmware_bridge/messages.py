@@ -164,6 +164,7 @@ class State:
     last_outcome: Outcome
     passages_entry: U32
     passages_exit: U32
+    newest_event: U32  # number of the last event so far; take all up to it before ARM
 
 
 @dataclass(frozen=True, slots=True)

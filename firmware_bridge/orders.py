@@ -25,7 +25,7 @@ def cancel_name(grant_number: int) -> str:
 
 
 class Orders:
-    """The orders of one session. A name stands for one order; a newer one of the same name takes its place."""
+    """The orders of one session. A name stands for one order: another one takes its place, the same one again changes nothing."""
 
     def __init__(self, retry_ns: int) -> None:
         self._retry_ns = retry_ns
@@ -33,7 +33,9 @@ class Orders:
         self._once: list[HostMessage] = []
 
     def repeat(self, name: str, order: HostMessage, *, now_ns: int, expires_ns: int | None = None) -> None:
-        self._repeated[name] = _Repeated(order, now_ns, expires_ns)
+        waiting = self._repeated.get(name)
+        if waiting is None or waiting.order != order:
+            self._repeated[name] = _Repeated(order, now_ns, expires_ns)
 
     def once(self, order: HostMessage) -> None:
         if isinstance(order, EventAck):  # the newest says it all
@@ -44,11 +46,21 @@ class Orders:
         """Whether an order of this name was waiting; it waits no more."""
         return self._repeated.pop(name, None) is not None
 
-    def deadlines(self) -> list[int]:
-        return [r.due_ns for r in self._repeated.values()] + ([0] if self._once else [])
+    def deadlines(self, *, hold_releases: bool) -> list[int]:
+        times = [0] if self._once else []
+        for waiting in self._repeated.values():
+            if waiting.expires_ns is None or waiting.written or not hold_releases:
+                times.append(waiting.due_ns)
+            if waiting.expires_ns is not None:
+                times.append(waiting.expires_ns)
+        return times
 
-    def write(self, session: Session, clock: ClockMap, now_ns: int) -> tuple[bytes, list[HostEvent]]:
-        """What is due, sealed. A release whose time has passed is not written: it turns into an event, and a cancel if it ever went out."""
+    def write(self, session: Session, clock: ClockMap, *, now_ns: int, hold_releases: bool) -> tuple[bytes, list[HostEvent]]:
+        """What is due, sealed.
+
+        A release whose time has passed is not written: it turns into an event, and into a cancel if it ever went out.
+        `hold_releases`: the lane is closing after the passage before; a fresh release waits for it, within its time.
+        """
         events: list[HostEvent] = []
         for name, waiting in list(self._repeated.items()):
             if waiting.expires_ns is not None and now_ns >= waiting.expires_ns and isinstance(waiting.order, Release):
@@ -56,7 +68,7 @@ class Orders:
                 events.append(self._expire(waiting.order, written=waiting.written, now_ns=now_ns))
         out = bytearray()
         for waiting in self._repeated.values():
-            if now_ns >= waiting.due_ns:
+            if now_ns >= waiting.due_ns and not (hold_releases and isinstance(waiting.order, Release) and not waiting.written):
                 waiting.due_ns, waiting.written = now_ns + self._retry_ns, True
                 out += session.seal(_timed(waiting, clock))
         for order in self._once:

@@ -274,6 +274,7 @@ class Controller:
             last_outcome=store.last_outcome,
             passages_entry=store.passages_entry,
             passages_exit=store.passages_exit,
+            newest_event=self._wire.newest_event,
         )
 
     def _finish(self) -> Output:

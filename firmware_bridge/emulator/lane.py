@@ -98,7 +98,12 @@ class Lane:
             return Phase.AWAITING_RESET
         if self.opening is not None:
             return Phase.RELEASED if self.traverse is None else Phase.PASSING
-        return Phase.CLOSING if (self._ways & ~self._rest) or self._closing else Phase.SECURED
+        return Phase.CLOSING if not self.is_shut or self.gap_end is not None else Phase.SECURED
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether nothing is open that does not rest open, and nothing moves."""
+        return not self._ways & ~self._rest and not self._closing
 
     @property
     def drive(self) -> Drive:
@@ -169,8 +174,8 @@ class Lane:
         """Let somebody out. A latched request waits only while another release is under way or the leaf moves."""
         if not self._exit_wanted:
             return
-        stands_open = self.phase is Phase.CLOSING and self.traverse is not None
-        if self.phase is Phase.SECURED or stands_open:
+        blocked_open = self.phase is Phase.CLOSING and self.traverse is not None
+        if self.opening is None and not self.store.emergency and (self.is_shut or blocked_open):
             self._exit_wanted = False
             end, pulse = wrap(self._now + self._settings.exit_window_ms), wrap(self._now + _EXIT_PULSE_MS)
             self.opening = Opening(0, Direction.EXIT, Cause.REQUEST_TO_EXIT, end, pulse)

@@ -163,8 +163,8 @@ class Permission:
             (Refusal.LATE, ahead < 0),
             (Refusal.NOT_AFTER_TOO_FAR, ahead > MAX_NOT_AFTER_AHEAD_MS),
             (Refusal.BAD_VALUE, order.window_ms < MIN_WINDOW_MS),
-            (Refusal.BUSY, lane.phase is not Phase.SECURED),
-            (Refusal.MINIMUM_GAP, lane.gap_end is not None),
+            (Refusal.BUSY, lane.opening is not None or not lane.is_shut),
+            (Refusal.MINIMUM_GAP, lane.phase is not Phase.SECURED),
             (Refusal.TOO_MANY, len(self._recent) >= self._settings.releases_per_minute),
             (Refusal.LANE_OCCUPIED, in_the_way),
         )

@@ -1,8 +1,6 @@
 """Runs the machine on a board of files: one loop over the port, the clock, a scripted person and a control line."""
 
-import contextlib
 import json
-import os
 import queue
 import select
 import threading
@@ -21,6 +19,7 @@ from firmware_bridge.emulator.person import Behaviour, Pace, Person
 from firmware_bridge.emulator.settings import ControllerSettings
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.vocabulary import Drive, Inputs
+from firmware_bridge.wake import Bell
 
 _PRESS_MS: Final = 100
 _NS_PER_MS: Final = 1_000_000
@@ -67,7 +66,7 @@ class Emulator:
         self._let_go: list[tuple[int, Inputs]] = []
         self._mute = False
         self._asked: queue.Queue[tuple[Mapping[str, Any], Future[dict[str, Any]]]] = queue.Queue()
-        self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._bell = Bell()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._terminal.plug_in()
@@ -82,13 +81,9 @@ class Emulator:
     def stop(self) -> None:
         """End the loop and take the port away."""
         self._stopping.set()
-        self._wake()
+        self._bell.ring()
         if self._thread is not None:
             self._thread.join(5)
-
-    def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._wake_in, b"\0")
 
     def do(self, command: Mapping[str, Any], *, timeout_s: float = 5) -> dict[str, Any]:
         """Carry out a line of the control line from another thread; gives the state after it.
@@ -98,7 +93,7 @@ class Emulator:
         """
         answer: Future[dict[str, Any]] = Future()
         self._asked.put((command, answer))
-        self._wake()
+        self._bell.ring()
         return answer.result(timeout_s)
 
     def _power_on(self) -> Controller:
@@ -124,17 +119,15 @@ class Emulator:
             self._terminal.pull_out()
             self._memory.close()
             self._log.close()
-            for fd in (self._wake_in, self._wake_out):
-                os.close(fd)
+            self._bell.close()
 
     def _wait(self) -> None:
         now = self._now_ms
         due = [self._to_controller.next_ms(), self._to_host.next_ms(), self._person.next_ms(), *(t for t, _ in self._let_go)]
         wait_ms = min([self._controller.next_deadline_ms(), *(max(0, t - now) for t in due if t is not None)])
-        fds = [self._wake_out] if self._terminal.fd is None else [self._wake_out, self._terminal.fd]
-        ready, _, _ = select.select(fds, [], [], wait_ms / 1000)
-        if self._wake_out in ready:
-            os.read(self._wake_out, 4096)
+        fds = [self._bell.fileno()] if self._terminal.fd is None else [self._bell.fileno(), self._terminal.fd]
+        select.select(fds, [], [], wait_ms / 1000)
+        self._bell.hush()
 
     def _turn(self) -> None:
         self._answer_questions()

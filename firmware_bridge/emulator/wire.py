@@ -69,6 +69,10 @@ class Wire:
     def oldest_event(self) -> int:
         return self._events[0].event_number if self._events else self._next_event
 
+    @property
+    def newest_event(self) -> int:
+        return self._next_event - 1
+
     def deadlines(self) -> tuple[int | None, ...]:
         return (self._resend_due,)
 
