@@ -44,7 +44,7 @@ def _lines(config: Config, *, simulation: bool) -> Iterator[PlanLine]:
     yield PlanLine("gate", Verdict.OK, f"gate '{config.gate.gate}' of site '{config.gate.site}'; {mode}")
     for index, camera in enumerate(config.camera):
         yield _camera(f"camera[{index}]", camera, simulation=simulation)
-    yield _pad(config)
+    yield _pad(config, simulation=simulation)
     yield _pack(config)
     yield _barrier(config, simulation=simulation)
     yield _secret("barrier.key_file", config.barrier.key_file, "the controller's link has no key: it must be inside the cabinet")
@@ -81,9 +81,12 @@ def is_pseudo_terminal(port: str) -> bool:
     return os.path.realpath(port).startswith("/dev/pts/")
 
 
-def _pad(config: Config) -> PlanLine:
+def _pad(config: Config, *, simulation: bool) -> PlanLine:
     if config.recognition.pad is PadMode.OFF:
-        return PlanLine("recognition.pad", Verdict.OK, "PRESENTATION ATTACK DETECTION IS OFF: a printed face may be let in")
+        text = "PRESENTATION ATTACK DETECTION IS OFF: a printed face may be let in"
+        if simulation:
+            return PlanLine("recognition.pad", Verdict.OK, text)
+        return PlanLine("recognition.pad", Verdict.REFUSED, f"{text}; that runs only with --simulation")
     return PlanLine("recognition.pad", Verdict.OK, "presentation attack detection is required")
 
 
@@ -105,6 +108,8 @@ def _secret(key: str, file: str, without: str) -> PlanLine:
         return PlanLine(key, Verdict.OK, without)
     path = Path(file)
     line = _file(key, path, "key")
+    if line.verdict is not Verdict.OK and key == "barrier.key_file":
+        return PlanLine(key, Verdict.REFUSED, line.text)  # nothing can be said to the controller without it
     if line.verdict is Verdict.OK and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         mode = stat.S_IMODE(path.stat().st_mode)
         return PlanLine(key, Verdict.REFUSED, f"key {file} may be read by others (mode {mode:04o}); run: chmod 0600 {file}")

@@ -24,10 +24,10 @@ from agent.core.effects import (
     StoreLockDown,
     WatchSubject,
 )
-from agent.core.events import Event
+from agent.core.events import Event, EventType
 from agent.core.inputs import Input, JournalReported, Tick
 from agent.core.moment import NS_PER_S
-from agent.errors import GateError, JournalError
+from agent.errors import AcknowledgementError, GateError, JournalError
 from agent.ports import Barrier, Clock, Committed, Journal, LockDownStore, Uplink, Watcher
 
 IDLE_TURN_NS = NS_PER_S // 4  # longest wait without an input: the loop stays fresh for heartbeat and watchdog
@@ -76,6 +76,7 @@ class Runtime:
         self._stopping = False
         self._fresh_ns = time.monotonic_ns()
         self._retry_ns = 0
+        self._disputed = False
         self.last_commit_ms = 0.0
 
     @property
@@ -158,8 +159,16 @@ class Runtime:
                 assert_never(effect)
 
     def _mark_delivered(self, epoch: str, seq: int, head: str) -> None:
+        """Pass an acknowledgement on. A dispute is recorded once, until one fits again: its own record is acknowledged too."""
         try:
             self._world.journal.mark_delivered(epoch=epoch, seq=seq, head=head)
+            self._disputed = False
+        except AcknowledgementError as error:
+            self._observers.warned(str(error))
+            if not self._disputed:
+                self._disputed = True
+                data = {"seq": error.seq, "ours": error.ours, "theirs": error.theirs}
+                self._commit([Event(EventType.JOURNAL_DISPUTED, self._world.clock.now(), data)])
         except JournalError as error:
             self._observers.warned(str(error))
 

@@ -67,17 +67,14 @@ def _ask_agent(config: Config) -> tuple[Finding, Mapping[str, Any] | None]:
 def _service(gate: Gate) -> tuple[Finding, ...]:
     if gate.snapshot is None:
         return ()
-    return tuple(
-        Finding(
-            "service",
-            Health.MEND,
-            f"{direction} is out of service: {', '.join(reasons)}",
-            "mend what is named; it comes back by itself",
-        )
-        if reasons
-        else Finding("service", Health.OK, f"{direction} is in service")
-        for direction, reasons in gate.snapshot.get("service", {}).items()
-    )
+    return tuple(_side(direction, side) for direction, side in gate.snapshot.get("service", {}).items())
+
+
+def _side(direction: str, side: Mapping[str, Any]) -> Finding:
+    if side["open"]:
+        return Finding("service", Health.OK, f"{direction} is in service")
+    reasons = "; ".join(f"{each['reason']}: {each['detail']}" if each["detail"] else each["reason"] for each in side["reasons"])
+    return Finding("service", Health.MEND, f"{direction} is out of service: {reasons}", "mend what is named; it comes back by itself")
 
 
 _HEALTH = {Verdict.OK: Health.OK, Verdict.MISSING: Health.MEND, Verdict.REFUSED: Health.MEND}
