@@ -128,11 +128,10 @@ class Repository:
 
     def _appoint_delegated(self, role: str, keys: tuple[SSlibKey, ...], quorum: Quorum, *, now_s: int) -> None:
         targets = self._targets().signed
+        roles = _delegated(targets)
+        roles[role].keyids, roles[role].threshold = [key.keyid for key in keys], quorum.threshold
+        named = {key_id for each in roles.values() for key_id in each.keyids}
         assert targets.delegations is not None
-        assert targets.delegations.roles is not None
-        row = targets.delegations.roles[role]
-        row.keyids, row.threshold = [key.keyid for key in keys], quorum.threshold
-        named = {key_id for each in targets.delegations.roles.values() for key_id in each.keyids}
         every: dict[str, Key] = {**targets.delegations.keys, **{key.keyid: key for key in keys}}
         targets.delegations.keys = {key_id: key for key_id, key in every.items() if key_id in named}
         targets.version += 1
@@ -172,31 +171,29 @@ class Repository:
         """
         if version <= self.version():
             raise PublishError(f"version {version} is not above {self.version()}, which is published; a version is never used twice")
-        root, targets = self.root().signed, self._targets().signed
-        info = TargetFile.from_data(TARGET, document, ["sha256"])
-        write_whole(self.folder / TARGETS / document_name(document), document)
-        assert targets.delegations is not None
-        assert targets.delegations.roles is not None
-        enrol = Targets(version=version, expires=_when(times.expires_s), targets={TARGET: info})
-        enrol_file = self._write(f"{version}.enrol.json", self._signed(enrol, ENROL, targets.delegations.roles[ENROL]))
-        targets_file = self.folder / METADATA / f"{targets.version}.targets.json"
-        snapshot = Snapshot(
-            version=version,
-            expires=_when(times.stale_after_s),
-            meta={
-                "targets.json": MetaFile.from_data(targets.version, targets_file.read_bytes(), ["sha256"]),
-                "enrol.json": MetaFile.from_data(version, enrol_file, ["sha256"]),
-            },
-        )
-        snapshot_file = self._write(f"{version}.snapshot.json", self._signed(snapshot, Snapshot.type, root.roles[Snapshot.type]))
-        timestamp = Timestamp(
-            version=version, expires=_when(times.stale_after_s), snapshot_meta=MetaFile.from_data(version, snapshot_file, ["sha256"])
-        )
-        newest = self._signed(timestamp, Timestamp.type, root.roles[Timestamp.type]).to_bytes()
+        newest = self.sign(document, version=version, times=times)
         offered = _Staged(self.folder, newest)
         release = verify(offered, root=self.first_root(), kept={}, floors=NO_FLOORS, now_s=times.issued_s)
         write_whole(self.folder / TIMESTAMP, newest)
         return release
+
+    def sign(self, document: bytes, *, version: int, times: Times) -> bytes:
+        """Write the numbered files of a release; returns the time stamp that would put it in force. Raises AuthorityError: too few keys."""
+        root, targets = self.root().signed, self._targets().signed
+        write_whole(self.folder / TARGETS / document_name(document), document)
+        info = TargetFile.from_data(TARGET, document, ["sha256"])
+        enrol = Targets(version=version, expires=_when(times.expires_s), targets={TARGET: info})
+        enrol_file = self._write(f"{version}.enrol.json", self._signed(enrol, ENROL, _delegated(targets)[ENROL]))
+        targets_file = (self.folder / METADATA / f"{targets.version}.targets.json").read_bytes()
+        meta = {
+            "targets.json": MetaFile.from_data(targets.version, targets_file, ["sha256"]),
+            "enrol.json": MetaFile.from_data(version, enrol_file, ["sha256"]),
+        }
+        snapshot = Snapshot(version=version, expires=_when(times.stale_after_s), meta=meta)
+        snapshot_file = self._write(f"{version}.snapshot.json", self._signed(snapshot, Snapshot.type, root.roles[Snapshot.type]))
+        row = MetaFile.from_data(version, snapshot_file, ["sha256"])
+        timestamp = Timestamp(version=version, expires=_when(times.stale_after_s), snapshot_meta=row)
+        return self._signed(timestamp, Timestamp.type, root.roles[Timestamp.type]).to_bytes()
 
     def _signed(self, signed: Targets | Snapshot | Timestamp, holder: str, row: Any) -> Metadata[Any]:
         metadata: Metadata[Any] = Metadata(signed)
@@ -238,6 +235,12 @@ def _appoint(root: Root, role: str, keys: tuple[SSlibKey, ...], threshold: int) 
     for key in keys:
         root.add_key(key, role)
     root.roles[role].threshold = threshold
+
+
+def _delegated(targets: Targets) -> dict[str, DelegatedRole]:
+    if targets.delegations is None or targets.delegations.roles is None:
+        raise PublishError("the authority's targets name no operators; restore its folder from the backup")
+    return targets.delegations.roles
 
 
 def _when(seconds: int) -> datetime:

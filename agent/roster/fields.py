@@ -100,8 +100,6 @@ def sequence(value: object, *, low: int, high: int, place: str) -> list[object]:
 
 def _shown(value: object) -> str:
     """A value in an error: short, whatever was sent."""
-    if type(value) is int and value.bit_length() > NAME_LENGTH_MAX:
-        return f"a number of {value.bit_length()} bits"  # the text of a huge number is itself costly
     if type(value) in (str, int, float, bool, type(None)):
         return f"{value!r:.80}"
     return f"a {type(value).__name__}"

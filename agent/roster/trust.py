@@ -13,9 +13,11 @@ The rules, in order; each raises RosterError with its Reason and changes nothing
 """
 
 import json
+import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -24,7 +26,7 @@ from types import MappingProxyType
 from typing import Any, Final, cast
 
 from tuf.api import exceptions as tuf_errors
-from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient import Updater, UpdaterConfig
 
@@ -157,8 +159,7 @@ def verify_kept(metadata: Mapping[str, bytes], document: bytes, *, root: bytes, 
 
 def verify(repository: Repository, *, root: bytes, kept: Mapping[str, bytes], floors: Floors, now_s: int) -> Release:
     """As `verify_offer`, with every expiry checked against `now_s` (seconds since 1970)."""
-    with tempfile.TemporaryDirectory(prefix="gate-roster-") as name:
-        scratch = Path(name)
+    with _scratch() as scratch:
         _restore(scratch, kept)
         document = _fetched(repository, scratch, root=root, now_s=now_s)
         metadata = {
@@ -169,6 +170,20 @@ def verify(repository: Repository, *, root: bytes, kept: Mapping[str, bytes], fl
         versions = {role: _metadata(scratch / f"{role}.json").signed.version for role in ROLES}
     _check_floors(versions, floors)
     return Release(version=versions[ENROL], document=document, metadata=MappingProxyType(metadata), versions=MappingProxyType(versions))
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for the client's files, in memory where there is such a place."""
+    parent = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+    try:
+        with tempfile.TemporaryDirectory(prefix="gate-roster-", dir=parent) as name:
+            yield Path(name)
+    except OSError as error:
+        raise RosterError(Reason.UNREADABLE, f"the scratch folder for verifying cannot be used ({error}); make room on the disk") from error
+
+
+_MEMORY = "/dev/shm"  # noqa: S108  a fresh folder of our own is made in it
 
 
 def _restore(scratch: Path, kept: Mapping[str, bytes]) -> None:
@@ -190,7 +205,7 @@ class _Client(Updater):
             snapshot_max_length=METADATA_BYTES_MAX,
             targets_max_length=METADATA_BYTES_MAX,
         )
-        super().__init__(str(scratch), METADATA, target_base_url=TARGETS, fetcher=repository, config=config, bootstrap=root)
+        super().__init__(str(scratch), METADATA, fetcher=repository, config=config, bootstrap=root)
         # The client takes it from the machine's clock and offers no argument; tests hold that this line is what decides.
         self._trusted_set.reference_time = datetime.fromtimestamp(now_s, UTC)
 
@@ -219,10 +234,17 @@ def _fetched(repository: Repository, scratch: Path, *, root: bytes, now_s: int) 
             raise RosterError(Reason.MALFORMED, f"the release does not hold {TARGET}, signed by the role {ENROL}; sign and export it again")
         if info.length > DOCUMENT_BYTES_MAX:
             raise RosterError(Reason.TOO_LARGE, f"the roster has {info.length} bytes; the limit is {DOCUMENT_BYTES_MAX}")
-        client.download_target(info, str(scratch / "document"))
-        return (scratch / "document").read_bytes()
+        return _document(repository, info)
     except (tuf_errors.RepositoryError, tuf_errors.DownloadError, OSError) as error:
         raise _refusal(error, client, repository, now_s) from error
+
+
+def _document(repository: Repository, info: TargetFile) -> bytes:
+    """The client's download_target, into memory: with consistent snapshots a target's file name begins with its hash."""
+    role, _, name = info.path.partition("/")
+    document = repository.download_bytes(f"{TARGETS}/{role}/{next(iter(info.hashes.values()))}.{name}", info.length)
+    info.verify_length_and_hashes(document)
+    return document
 
 
 def _refusal(error: Exception, client: _Client, repository: Repository, now_s: int) -> RosterError:

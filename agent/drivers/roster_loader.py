@@ -1,0 +1,217 @@
+"""The thread that brings rosters in: what trust.db holds at the start, then whatever arrives in the folder, verified off the hot path."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent.biometrics.gallery import Gallery
+from agent.core.inputs import RosterLoaded, RosterRefused
+from agent.core.moment import NS_PER_S
+from agent.drivers.trust_store import TrustStore
+from agent.ports import Clock, Post
+from agent.roster import codec, trust
+from agent.roster.document import Roster
+from agent.roster.errors import Reason, RosterError
+from agent.roster.folder import TIMESTAMP, Fingerprint, FolderRepository, fingerprint
+from agent.roster.people import gallery_of
+from agent.roster.secrecy import read_key
+from agent.roster.trust import Expected, Release
+
+AGAIN_NS: Final = 60 * NS_PER_S
+"""How often what was refused is tried again unchanged: the clock or the site key may have been mended meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where rosters and what verifies them are found.
+
+    Attributes:
+        folder: where releases arrive (`metadata/`, `targets/`).
+        root: file of the trusted root.
+        site_key: file of the key that references are sealed under.
+    """
+
+    folder: Path
+    root: Path
+    site_key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What was refused last, so that one bad release is one event."""
+
+    reason: Reason
+    detail: str
+    seen: Fingerprint
+    due_ns: int
+
+
+class RosterLoader:
+    """Thread `gate-roster`.
+
+    Args:
+        use: takes the new gallery: one reference assignment in the recognition thread.
+        post: takes RosterLoaded and RosterRefused.
+    """
+
+    name = "gate-roster"
+
+    def __init__(
+        self,
+        *,
+        sources: Sources,
+        expected: Expected,
+        store: TrustStore,
+        clock: Clock,
+        poll_s: float,
+        use: Callable[[Gallery], None],
+        post: Post,
+    ) -> None:
+        self._sources = sources
+        self._expected = expected
+        self._store = store
+        self._clock = clock
+        self._poll_s = poll_s
+        self._use = use
+        self._post = post
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        self._fresh_ns = time.monotonic_ns()
+        self._in_force: int | None = None  # version of the roster that recognition uses
+        self._kept_due_ns = 0
+        self._kept_refusal = ""
+        self._refusal: _Refusal | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def join(self, timeout_s: float) -> bool:
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def fresh_ns(self) -> int:
+        return self._fresh_ns
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self.turn()
+                if self._stopping.wait(self._poll_s):
+                    return
+        except Exception as error:  # noqa: BLE001  the top of the thread: say so and end it; the roster in force stays until it expires
+            self._post(RosterRefused(reason=Reason.INTERNAL, detail=f"the roster loader has ended: {error!r}; restart the agent"))
+
+    def turn(self) -> None:
+        """One look: at trust.db until its roster is in force, then at the folder."""
+        self._fresh_ns = time.monotonic_ns()
+        was_out = self._store.fault is not None
+        if not self._store.reopen() and self._store.fault is not None:
+            self._say_kept_refusal(self._store.fault)
+            return
+        if was_out:
+            self._refusal, self._kept_due_ns = None, 0  # the file was mended or set aside: everything is worth another try
+        if self._in_force is None and self._kept_due_ns <= self._fresh_ns:
+            self._kept_due_ns = self._fresh_ns + AGAIN_NS
+            self._take_kept()
+        self._look_at_folder()
+
+    # --- what trust.db holds ---
+
+    def _take_kept(self) -> None:
+        """Put the stored roster in force. It was new and unexpired when it was installed; how long it may be used the core decides."""
+        try:
+            stored = self._store.load()
+            if stored is None:
+                return
+            root = self._root()
+            release = trust.verify_kept(stored.metadata, stored.document, root=root, floors=self._store.floors())
+            self._put_in_force(*self._read(release))
+        except RosterError as error:
+            self._say_kept_refusal(error)
+
+    def _say_kept_refusal(self, error: RosterError) -> None:
+        if str(error) != self._kept_refusal:
+            self._kept_refusal = str(error)
+            self._post(RosterRefused(reason=error.reason, detail=f"the roster in trust.db cannot be used: {error}"))
+
+    # --- what arrives ---
+
+    def _look_at_folder(self) -> None:
+        seen = fingerprint(self._sources.folder)
+        if not seen or not self._worth_trying(seen):
+            return
+        try:
+            self._install()
+        except RosterError as error:
+            if fingerprint(self._sources.folder) != seen:
+                return  # it was still being copied; the next look sees the rest
+            self._refuse(error, seen)
+
+    def _worth_trying(self, seen: Fingerprint) -> bool:
+        refusal = self._refusal
+        return refusal is None or refusal.seen != seen or refusal.due_ns <= time.monotonic_ns()
+
+    def _install(self) -> None:
+        kept = self._store.metadata()
+        if self._in_force is not None and self._offered_timestamp() == kept.get("timestamp.json"):
+            return
+        floors = self._store.floors()
+        moment = self._clock.now()
+        repository = FolderRepository(self._sources.folder)
+        release = trust.verify_offer(repository, root=self._root(), kept=kept, floors=floors, moment=moment)
+        roster, gallery = self._read(release)
+        trust.admit_time(roster, moment)
+        self._store.install(release, trust.raised(floors, release, roster))
+        self._refusal = None
+        if release.version != self._in_force:
+            self._put_in_force(roster, gallery)
+
+    def _offered_timestamp(self) -> bytes | None:
+        try:
+            return (self._sources.folder / TIMESTAMP).read_bytes()
+        except OSError:
+            return None
+
+    def _refuse(self, error: RosterError, seen: Fingerprint) -> None:
+        detail = str(error)
+        refusal = self._refusal
+        if refusal is None or (refusal.reason, refusal.detail) != (error.reason, detail):
+            self._post(RosterRefused(reason=error.reason, detail=detail))
+        self._refusal = _Refusal(reason=error.reason, detail=detail, seen=seen, due_ns=time.monotonic_ns() + AGAIN_NS)
+
+    # --- both ---
+
+    def _root(self) -> bytes:
+        try:
+            return self._sources.root.read_bytes()
+        except OSError as error:
+            sentence = f"the trusted root {self._sources.root} cannot be read ({error.strerror}); install the authority's root.json"
+            raise RosterError(Reason.UNREADABLE, sentence) from error
+
+    def _read(self, release: Release) -> tuple[Roster, Gallery]:
+        roster = codec.decode(release.document)
+        trust.admit(roster, release=release, expected=self._expected)
+        return roster, gallery_of(roster, read_key(self._sources.site_key))
+
+    def _put_in_force(self, roster: Roster, gallery: Gallery) -> None:
+        self._use(gallery)
+        self._in_force = roster.version
+        self._kept_refusal = ""
+        self._post(
+            RosterLoaded(
+                version=roster.version,
+                people=gallery.people,
+                pack=roster.pack,
+                calibration=roster.calibration.kind,
+                threshold=gallery.threshold,
+                stale_after_s=roster.stale_after_s,
+                expires_s=roster.expires_s,
+            )
+        )

@@ -1,0 +1,135 @@
+"""The thread gate-roster: what it says, when it looks again, and how it ends."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.authority.synthetic import FORM, SyntheticAuthority
+from agent.core.inputs import RosterLoaded, RosterRefused
+from agent.drivers.roster_loader import AGAIN_NS, RosterLoader
+from agent.roster.trust import Expected
+from tests.roster.conftest import Gate
+from tests.roster.test_trust_attacks import install
+
+
+def until(condition: Callable[[], bool], *, deadline_s: float = 10.0) -> None:
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, "it did not happen within its deadline"
+        time.sleep(0.005)
+
+
+def test_the_thread_brings_a_release_in_swaps_to_the_next_and_stops(authority: SyntheticAuthority, gate: Gate) -> None:
+    loader = gate.loader
+    assert loader is not None
+    loader.start()
+    started_ns = loader.fresh_ns()
+    authority.publish(people=2)
+    authority.export(gate.folder)
+    until(lambda: gate.versions() == [1])
+    authority.publish(people=3)
+    authority.export(gate.folder)
+    until(lambda: gate.versions() == [1, 2])
+    until(lambda: loader.fresh_ns() > started_ns)
+    loader.stop()
+    assert loader.join(5.0)
+    assert ([g.version for g in gate.used], gate.refusals()) == ([1, 2], [])
+    assert "gate-roster" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_restart_needs_no_folder(authority: SyntheticAuthority, gate: Gate) -> None:
+    install(authority, gate, people=4)
+    shutil.rmtree(gate.folder)
+    gate.boot().turn()
+    assert (gate.versions(), gate.used[0].people, gate.refusals()) == ([1], 4, [])
+
+
+def test_the_gallery_is_in_use_before_it_is_announced(authority: SyntheticAuthority, gate: Gate) -> None:
+    seen: list[str] = []
+    gate.used = type("Uses", (list,), {"append": lambda self, g: (seen.append("used"), list.append(self, g))})()
+    gate.boot()
+    assert gate.store is not None
+    loader = RosterLoader(
+        sources=gate.loader._sources,  # type: ignore[union-attr]
+        expected=Expected(site="site", pack=gate.pack, template_length=FORM.length, metric=FORM.metric),
+        store=gate.store,
+        clock=gate.clock,
+        poll_s=1.0,
+        use=lambda _gallery: seen.append("used"),
+        post=lambda message: seen.append(type(message).__name__),
+    )
+    authority.publish()
+    authority.export(gate.folder)
+    loader.turn()
+    assert seen == ["used", "RosterLoaded"]
+
+
+def test_an_empty_or_absent_folder_is_quiet(gate: Gate) -> None:
+    assert gate.look() == []
+    gate.folder.mkdir()
+    assert gate.look() == []
+
+
+def test_the_same_release_is_announced_once_also_after_a_restart(authority: SyntheticAuthority, gate: Gate) -> None:
+    install(authority, gate)
+    authority.export(gate.folder)
+    assert gate.look() == []
+    gate.boot()
+    gate.look()
+    gate.look()
+    assert gate.versions() == [1]
+
+
+def test_a_release_still_being_copied_is_no_alarm(authority: SyntheticAuthority, gate: Gate, tmp_path: Path) -> None:
+    """Copied by hand, file by file, the time stamp not last: what is refused is not whole yet; it is taken once it is."""
+    authority.publish()
+    authority.export(tmp_path / "stick")
+    (gate.folder / "metadata").mkdir(parents=True)
+    shutil.copy(tmp_path / "stick" / "metadata" / "timestamp.json", gate.folder / "metadata")
+    (refusal,) = gate.look()
+    assert isinstance(refusal, RosterRefused)
+    assert refusal.reason == "unreadable"
+    shutil.copytree(tmp_path / "stick", gate.folder, dirs_exist_ok=True)
+    (loaded,) = gate.look()
+    assert isinstance(loaded, RosterLoaded)
+
+
+def test_a_site_key_that_comes_later_is_found(authority: SyntheticAuthority, gate: Gate) -> None:
+    install(authority, gate)
+    (gate.disk / "site.key").rename(gate.disk / "mislaid.key")
+    gate.boot()
+    gate.look()
+    assert set(gate.refusals()) == {"unreadable"}
+    (gate.disk / "mislaid.key").rename(gate.disk / "site.key")
+    assert gate.loader is not None
+    gate.loader._kept_due_ns -= AGAIN_NS  # its minute has passed
+    gate.look()
+    assert gate.versions() == [1]
+
+
+def test_a_disk_that_would_not_take_a_release_keeps_the_one_in_force(authority: SyntheticAuthority, gate: Gate) -> None:
+    install(authority, gate)
+    assert gate.store is not None
+    assert gate.store._connection is not None
+    pages = gate.store._connection.execute("PRAGMA page_count").fetchone()[0]
+    gate.store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    authority.publish(people=200)
+    authority.export(gate.folder)
+    gate.look()
+    assert (gate.versions(), gate.refusals()) == ([1], ["not_stored"])
+
+
+def test_a_mistake_of_the_program_is_said_and_ends_the_thread(authority: SyntheticAuthority, gate: Gate) -> None:
+    authority.publish()
+    authority.export(gate.folder)
+    loader = gate.boot()
+
+    def broken(_gallery: object) -> None:
+        raise ZeroDivisionError("made up")
+
+    loader._use = broken
+    loader.start()
+    until(lambda: gate.refusals() == ["internal"])
+    assert loader.join(5.0)
