@@ -20,6 +20,9 @@ data.head       64 hexadecimal digits: the hash chain's value after this row.
 Verifying the chain. The chained bytes of a row are its bytes on the wire without the last member: cut the 74 bytes `,"head":"HEAD"`
 that stand before the closing `}}`. Then head = SHA-256(previous head as 32 bytes || chained bytes), and the head before seq 1 is 32 zero
 bytes. Keep the bytes as they came; JSON that was read and written again may differ in the form of its numbers.
+
+A gate deletes old rows that the centre has. Should a centre without them ask for them, the oldest row that is left carries the MQTT 5
+user property `chain-start` with the head before it: the rows before that one cannot be had any more.
 """
 
 import json
@@ -33,6 +36,7 @@ from agent.core.topics import Lane
 
 PAYLOAD_LIMIT = 65_536  # bytes; the largest event of a lane is below 2 KB
 SEQ_LIMIT = 2**63 - 1  # what SQLite counts
+CHAIN_START = "chain-start"  # MQTT 5 user property, see above
 TEXT_LIMIT = 256  # characters of source, type and time
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 _END = b"}}"
