@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from firmware_bridge.codec import decode, encode
 from firmware_bridge.errors import MessageError, Reject, Rejected
 from firmware_bridge.framing import Frame
 from firmware_bridge.limits import NONCE_BYTES, PROTOCOL_VERSION, TAG_BYTES
 from firmware_bridge.mac import check_key, session_key
-from firmware_bridge.messages import Hello, HelloReply, decode, encode
+from firmware_bridge.messages import Hello, HelloReply
 from firmware_bridge.session import Session
 from firmware_bridge.vocabulary import Capability, Kind, LinkMode, Sender
 

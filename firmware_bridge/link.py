@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from firmware_bridge.clock_map import ClockMap
+from firmware_bridge.codec import UNTAGGED
 from firmware_bridge.errors import MessageError, Reject, Rejected
 from firmware_bridge.event_order import EventOrder
 from firmware_bridge.framing import Frame, FrameReader
@@ -31,7 +32,6 @@ from firmware_bridge.host_events import (
 )
 from firmware_bridge.limits import HEARTBEAT_MS, LEASE_MS, MAX_FRAME_BYTES
 from firmware_bridge.messages import (
-    UNTAGGED,
     Arm,
     ArmAck,
     Cancel,

@@ -1,15 +1,8 @@
-"""Every message of the protocol: one class each, its fields in wire order, little-endian; TABLE gives the type bytes.
+"""Every message of the protocol: one class each, its fields in wire order, little-endian. codec.py gives the type bytes."""
 
-`encode` and `decode` deal in payloads only; sequence, MAC and checksum are the business of session.py and framing.py.
-"""
+from dataclasses import dataclass
+from typing import Annotated
 
-import struct
-from dataclasses import dataclass, fields
-from enum import IntFlag
-from types import MappingProxyType
-from typing import Annotated, Any, Final, get_args, get_type_hints
-
-from firmware_bridge.errors import MessageError, Reject, Rejected
 from firmware_bridge.vocabulary import (
     Belief,
     CancelResult,
@@ -32,7 +25,6 @@ from firmware_bridge.vocabulary import (
     Phase,
     Refusal,
     ReleaseResult,
-    Sender,
     Switch,
     Tone,
 )
@@ -315,124 +307,3 @@ Fact = (
 ControllerReply = HelloReply | HelloRefused | NoSession | State | ArmAck | ReleaseAck | CancelAck | HeartbeatAck | Health | Refused
 ControllerMessage = ControllerReply | Fact
 Message = HostMessage | ControllerMessage
-
-TABLE: Final[MappingProxyType[int, type[Message]]] = MappingProxyType(
-    {
-        0x01: Hello,
-        0x02: StateRequest,
-        0x03: Arm,
-        0x04: Disarm,
-        0x05: Release,
-        0x06: Cancel,
-        0x07: Heartbeat,
-        0x08: Indicate,
-        0x09: EventAck,
-        0x81: HelloReply,
-        0x82: HelloRefused,
-        0x83: NoSession,
-        0x84: State,
-        0x85: ArmAck,
-        0x86: ReleaseAck,
-        0x87: CancelAck,
-        0x88: HeartbeatAck,
-        0x89: Health,
-        0x8A: Refused,
-        0x90: PassageStarted,
-        0x91: PassageCompleted,
-        0x92: ReleaseEnded,
-        0x93: RequestToExit,
-        0x94: EmergencyChanged,
-        0x95: ForcedOpen,
-        0x96: HeldOpen,
-        0x97: Tailgating,
-        0x98: ReversePassage,
-        0x99: Tamper,
-        0x9A: FaultChanged,
-    }
-)
-UNTAGGED: Final = frozenset({0x01, 0x82, 0x83})  # HELLO, HELLO_REFUSED, NO_SESSION: there is no session key yet
-
-_CONTROLLER_BIT: Final = 0x80
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    packer: struct.Struct
-    names: tuple[str, ...]
-    kinds: tuple[type[Any], ...]
-
-
-def _layout(message: type[Message]) -> _Layout:
-    hints = get_type_hints(message, include_extras=True)
-    names = tuple(f.name for f in fields(message))
-    codes, kinds = [], []
-    for name in names:
-        kind, *widths = get_args(hints[name]) or (hints[name],)
-        codes.append(widths[0] if widths else "B")
-        kinds.append(kind)
-    return _Layout(struct.Struct("<" + "".join(codes)), names, tuple(kinds))
-
-
-_LAYOUTS: Final = {code: _layout(message) for code, message in TABLE.items()}
-_CODES: Final = {message: code for code, message in TABLE.items()}
-
-
-def type_byte(message: Message) -> int:
-    return _CODES[type(message)]
-
-
-def sender_of(code: int) -> Sender:
-    """Who may send a message of this type."""
-    return Sender.CONTROLLER if code & _CONTROLLER_BIT else Sender.HOST
-
-
-def payload_bytes(code: int) -> int:
-    """Length of the payload of a known type."""
-    return _LAYOUTS[code].packer.size
-
-
-def encode(message: Message) -> bytes:
-    """The payload of a message.
-
-    Raises:
-        MessageError: a value does not fit its field.
-    """
-    layout = _LAYOUTS[type_byte(message)]
-    values = [getattr(message, name) for name in layout.names]
-    for name, code, value in zip(layout.names, _codes(layout), values, strict=True):
-        if isinstance(value, bytes) and len(value) != struct.calcsize("<" + code):
-            raise MessageError(f"{type(message).__name__}.{name} is {len(value)} bytes; it must be {struct.calcsize('<' + code)}")
-    try:
-        return layout.packer.pack(*values)
-    except struct.error as error:
-        raise MessageError(f"{message} does not fit its fields: {error}") from error
-
-
-def _codes(layout: _Layout) -> list[str]:
-    text = layout.packer.format.removeprefix("<")
-    codes, digits = [], ""
-    for character in text:
-        digits += character
-        if not character.isdigit():
-            codes.append(digits)
-            digits = ""
-    return codes
-
-
-def decode(code: int, payload: bytes) -> Message | Rejected:
-    """The message of a type byte and its payload. Any bytes give a message or a `Rejected`."""
-    if code not in TABLE:
-        return Rejected(Reject.UNKNOWN_TYPE, f"type 0x{code:02x} is not in the table")
-    layout = _LAYOUTS[code]
-    if len(payload) != layout.packer.size:
-        return Rejected(Reject.WRONG_LENGTH, f"{TABLE[code].__name__} has {len(payload)} bytes; it has {layout.packer.size}")
-    values: dict[str, Any] = {}
-    for name, kind, raw in zip(layout.names, layout.kinds, layout.packer.unpack(payload), strict=True):
-        if kind in (int, bytes) or issubclass(kind, IntFlag):
-            values[name] = kind(raw)  # unknown flag bits are kept: a newer peer may know more
-            continue
-        try:
-            values[name] = kind(raw)
-        except ValueError:
-            return Rejected(Reject.BAD_FIELD, f"{TABLE[code].__name__}.{name} is {raw}; it is one of {[int(v) for v in kind]}")
-    return TABLE[code](**values)

@@ -2,11 +2,12 @@
 
 from typing import Final
 
+from firmware_bridge.codec import TABLE, UNTAGGED, decode, encode, sender_of, type_byte
 from firmware_bridge.errors import MessageError, Reject, Rejected
 from firmware_bridge.framing import Frame, encode_frame
 from firmware_bridge.limits import TAG_BYTES
 from firmware_bridge.mac import same, tag
-from firmware_bridge.messages import TABLE, UNTAGGED, Message, decode, encode, sender_of, type_byte
+from firmware_bridge.messages import Message
 from firmware_bridge.vocabulary import Sender
 
 _LAST_SEQUENCE: Final = 0xFFFF_FFFF

@@ -9,6 +9,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import assert_never
 
+from firmware_bridge.codec import type_byte
 from firmware_bridge.emulator.lane import Lane
 from firmware_bridge.emulator.permission import Permission
 from firmware_bridge.emulator.settings import CAPABILITIES, ControllerSettings
@@ -36,7 +37,6 @@ from firmware_bridge.messages import (
     ReleaseAck,
     State,
     StateRequest,
-    type_byte,
 )
 from firmware_bridge.ticks import WRAP, reached, span_ms, wrap
 from firmware_bridge.vocabulary import Drive, Fault, Faults, Inputs, Outcome, Phase, Refusal, Switch

@@ -4,12 +4,13 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
 
+from firmware_bridge.codec import encode
 from firmware_bridge.emulator.settings import ControllerSettings
 from firmware_bridge.errors import Reject, Rejected
 from firmware_bridge.framing import Frame, FrameReader
 from firmware_bridge.limits import EVENT_QUEUE, EVENT_RESEND_MS, EVENT_WINDOW, NO_SESSION_MS, PROTOCOL_VERSION
 from firmware_bridge.mac import check_key, derived_nonce, session_key
-from firmware_bridge.messages import ControllerMessage, EventAck, Fact, Hello, HelloRefused, HelloReply, HostMessage, NoSession, encode
+from firmware_bridge.messages import ControllerMessage, EventAck, Fact, Hello, HelloRefused, HelloReply, HostMessage, NoSession
 from firmware_bridge.session import Session, read_open, seal_open
 from firmware_bridge.ticks import reached, wrap
 from firmware_bridge.vocabulary import HelloRefusal, Sender
