@@ -118,7 +118,7 @@ def test_every_test_that_the_safety_page_names_exists() -> None:
 
 def test_every_safety_rule_has_a_row_with_a_test() -> None:
     text = (ROOT / "docs" / "SAFETY.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\d+) \|.*$", text, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \|", text, re.MULTILINE)
     assert [int(row) for row in rows] == list(range(1, 12))
     untested = [line for line in text.splitlines() if re.match(r"\| \d+ \|", line) and "::test_" not in line]
     assert untested == []
