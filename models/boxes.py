@@ -24,13 +24,15 @@ def suppress(boxes: F32, scores: F32, *, overlap_max: float, of_smaller: bool = 
     for row in range(len(order) - 1):
         if stays[row]:
             stays[row + 1 :] &= ~clashes[row, row + 1 :]
-    return order[stays]
+    kept: I64 = order[stays]
+    return kept
 
 
 def shifted(boxes: F32, offsets: F32) -> F32:
     """Returns boxes moved by a network's offsets. boxes, offsets: (n, 4); an offset is in parts of its box's width or height."""
     sides = boxes[:, 2:] - boxes[:, :2]
-    return boxes + offsets * np.concatenate([sides, sides], axis=1)
+    moved: F32 = boxes + offsets * np.concatenate([sides, sides], axis=1)
+    return moved
 
 
 def squared(boxes: F32) -> F32:

@@ -6,13 +6,11 @@ P-Net slides over a pyramid of the picture and proposes, R-Net sorts the proposa
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from models.boxes import I64, shifted, squared, suppress
 from models.errors import ImageError
-from models.picture import F32, U8, Halvings, crops, planes, pyramid
+from models.picture import F32, U8, Halvings, crops, planes, pyramid, resized
 from models.session import Session
 
 WINDOW_PX = 12
@@ -24,6 +22,9 @@ ONET_PX = 48
 
 PROPOSALS_MAX = 256
 """Most proposals that go on to R-Net, and a quarter as many to O-Net: bounds the time a crowd or a printed wallpaper can cost."""
+
+CROPS_AT_ONCE = 32
+"""Most crops in one call of R-Net or O-Net; one person's proposals fit into one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,7 @@ class Mtcnn:
         levels = pyramid(height, width, first=WINDOW_PX / min_face_px, factor=self._factor, least_px=WINDOW_PX)
         for columns, rows in levels:
             source, _ = halvings.for_scale(max(columns / width, rows / height))
-            level = cv2.resize(source, (columns, rows), interpolation=cv2.INTER_LINEAR)
-            output = self._pnet.run(planes(level[None]))[0]
+            output = self._pnet.run(planes(resized(source, width=columns, height=rows)[None]))[0]
             at_row, at_column = np.nonzero(output[0] > self._least_logits[0])
             if len(at_row) == 0:
                 continue
@@ -109,17 +109,20 @@ class Mtcnn:
         if len(boxes) == 0:
             return boxes, origin
         squares = squared(boxes)
-        output = self._rnet.run(crops(halvings, squares, RNET_PX))
+        output = _judged(self._rnet, halvings, squares, RNET_PX)
         good = np.nonzero(output[:, 0] > self._least_logits[1])[0]
+        moved = shifted(squares[good], output[good, 1:5])
         if suppressed:
-            good = good[suppress(squares[good], output[good, 0], overlap_max=0.7)][: PROPOSALS_MAX // 4]
-        return shifted(squares[good], output[good, 1:5]), origin[good]
+            # On the moved boxes, not on the proposals as published: recall stays and O-Net sees half as many.
+            stay = suppress(moved, output[good, 0], overlap_max=0.7)[: PROPOSALS_MAX // 4]
+            good, moved = good[stay], moved[stay]
+        return moved, origin[good]
 
     def _confirmed(self, halvings: Halvings, boxes: F32, origin: I64) -> Detections:
         if len(boxes) == 0:
             return Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32), origin)
         squares = squared(boxes)
-        output = self._onet.run(crops(halvings, squares, ONET_PX))
+        output = _judged(self._onet, halvings, squares, ONET_PX)
         good = np.nonzero(output[:, 0] > self._least_logits[2])[0]
         squares, output = squares[good], output[good]
         points = output[:, 5:].reshape(-1, 2, 5).transpose(0, 2, 1)  # five x, then five y -> five points
@@ -127,6 +130,13 @@ class Mtcnn:
         return Detections(shifted(squares, output[:, 1:5]), _sigmoid(output[:, 0]), landmarks, origin[good])
 
 
-def _sigmoid(logits: NDArray[np.float32]) -> F32:
-    scores: F32 = 1 / (1 + np.exp(-logits))
-    return scores
+def _judged(session: Session, halvings: Halvings, squares: F32, side_px: int) -> F32:
+    """Returns the network's output for each square, in parts that keep a crowd from needing more memory than one person does."""
+    parts = [
+        session.run(crops(halvings, squares[start : start + CROPS_AT_ONCE], side_px)) for start in range(0, len(squares), CROPS_AT_ONCE)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _sigmoid(logits: F32) -> F32:
+    return (1 / (1 + np.exp(-logits))).astype(np.float32)

@@ -8,7 +8,7 @@ from models.errors import ImageError
 from models.picture import F32, U8
 from models.session import Session
 
-CHIPS_AT_ONCE = 8
+CHIPS_AT_ONCE = 4
 """Most chips of one call; more are cut up, so that enrolling many pictures needs no more memory than a gate does."""
 
 
@@ -70,5 +70,4 @@ class MirroredEmbedder:
             return self._session.run(batch)
         batch[count:] = batch[:count, :, :, ::-1]
         both = self._session.run(batch)
-        mean: F32 = (both[:count] + both[count:]) / 2
-        return mean
+        return (both[:count] + both[count:]) * np.float32(0.5)

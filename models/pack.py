@@ -12,7 +12,7 @@ from models.embedder import Embedder, MirroredEmbedder
 from models.errors import PackDamagedError, PackMissingError
 from models.families import DETECTORS, EMBEDDERS, GraphSpec, row
 from models.manifest import DetectorPart, EmbedderPart, Manifest
-from models.session import BUILD_AGAIN, Session
+from models.session import BUILD_AGAIN, Session, give_back_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ def open_pack(directory: Path, *, threads: int = 1) -> Pack:
     embedder_sessions = _sessions(
         directory, embedder, row(EMBEDDERS, embedder.family, kind="embedder", place=str(directory)), threads=threads
     )
+    give_back_memory()
     return Pack(
         id=manifest.id,
         manifest=manifest,

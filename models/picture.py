@@ -1,6 +1,7 @@
 """Pictures made smaller: halvings, pyramid levels and crops for the networks. uint8 (h, w, 3) in, float32 (n, 3, h, w) out."""
 
 from functools import lru_cache
+from typing import cast
 
 import cv2
 import numpy as np
@@ -30,6 +31,12 @@ def checked(image: U8) -> U8:
     return image
 
 
+def resized(image: U8, *, width: int, height: int) -> U8:
+    """Returns the picture at another size, bilinear; at exactly half the size that is the average of 2x2 pixels."""
+    # OpenCV's types say "any integer"; out is what went in.
+    return cast("U8", cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
 class Halvings:
     """A picture and its halves, made when first asked for. Each half is a 2x2 average, so that shrinking does not alias."""
 
@@ -47,7 +54,7 @@ class Halvings:
         while len(self._levels) <= halved:
             last = self._levels[-1]
             even = last[: last.shape[0] & ~1, : last.shape[1] & ~1]  # an odd last row or column has no partner
-            self._levels.append(cv2.resize(even, (even.shape[1] // 2, even.shape[0] // 2), interpolation=cv2.INTER_AREA))
+            self._levels.append(resized(even, width=even.shape[1] // 2, height=even.shape[0] // 2))
         return self._levels[halved]
 
 

@@ -1,5 +1,9 @@
 """One graph in onnxruntime: verified before it is parsed, fixed threads, checked shapes. The only file that imports onnxruntime."""
 
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +39,8 @@ class Session:
         """
         content = read_verified(file, sha256=sha256, error=PackDamagedError, missing=PackMissingError, remedy=BUILD_AGAIN)
         try:
-            self._session = onnxruntime.InferenceSession(content, _options(threads), providers=["CPUExecutionProvider"])
+            with _in_memory(content) as same_bytes:
+                self._session = onnxruntime.InferenceSession(same_bytes, _options(threads), providers=["CPUExecutionProvider"])
         # onnxruntime raises a dozen unrelated classes, all straight from Exception.
         except Exception as reason:
             raise PackDamagedError(f"{file} cannot be loaded by onnxruntime ({_first_line(reason)}); {BUILD_AGAIN}") from reason
@@ -48,6 +53,25 @@ class Session:
         return output
 
 
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[str]:
+    """Gives bytes a path that nobody else can change. A session made from bytes keeps them for good (22 MB here); from a path it does not."""
+    memory = os.memfd_create("graph")
+    try:
+        with os.fdopen(memory, "wb", closefd=False) as stream:
+            stream.write(content)
+        yield f"/proc/self/fd/{memory}"
+    finally:
+        os.close(memory)
+
+
+def give_back_memory() -> None:
+    """Returns to the system what loading left over: 46 MB of the default pack's 90, which glibc would keep."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
+    if trim is not None:
+        trim(0)
+
+
 def _options(threads: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -55,6 +79,8 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning threads take the core from the camera
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # The arena never gives back what one crowded frame took; measured, plain allocation is as fast here.
+    options.enable_cpu_mem_arena = False
     # A memory pattern is planned and kept for every new input shape: with batches and pyramids of changing size that is a slow leak.
     options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors only: what goes wrong is raised, not printed
