@@ -17,6 +17,7 @@ BELOW_DRIVERS = (
     "agent.core",
     "agent.ports",
     "agent.errors",
+    "agent.mqtt",
     "models",
     "firmware_bridge",
 )
@@ -50,7 +51,16 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "agent.collector": ("agent.core", "agent.errors", "agent.settings", "agent.mqtt"),
     "agent.plan": ("agent.config", "agent.core", "agent.errors", "models", "firmware_bridge"),
     "agent.diagnostics": ("agent.drivers", "agent.config", "agent.settings", "agent.plan", "agent.clock", *BELOW_DRIVERS),
-    "agent.app": ("agent.runtime", "agent.mailbox", "agent.drivers", "agent.config", "agent.plan", "agent.clock", *BELOW_DRIVERS),
+    "agent.app": (
+        "agent.runtime",
+        "agent.mailbox",
+        "agent.liveness",
+        "agent.drivers",
+        "agent.config",
+        "agent.plan",
+        "agent.clock",
+        *BELOW_DRIVERS,
+    ),
     "agent.run_command": ("agent.app", "agent.config", "agent.plan", "agent.errors", "agent.core", "agent.ports"),
     "agent.check_command": ("agent.config", "agent.plan", "agent.errors"),
     "agent.cli": ("agent.run_command", "agent.check_command", "agent.diagnostics", "agent.errors", "models", "firmware_bridge.errors"),
@@ -112,12 +122,13 @@ OURS = ("agent", "models", "firmware_bridge")
 def violations(of: Iterable[Module]) -> list[str]:
     looked_at = tuple(of)
     known = frozenset(m.name for m in (*modules(), *looked_at))
-    return [
-        f"{m.place}:{line}: {m.name} imports {target}: {fault}"
+    found = {
+        f"{m.place}:{line}: {m.name} imports {target}: {fault}": None
         for m in looked_at
         for target, line in imports(m, known)
         if (fault := _fault(m.name, target)) is not None
-    ]
+    }
+    return list(found)
 
 
 def _fault(importer: str, target: str) -> str | None:

@@ -14,6 +14,8 @@ MOST_LINES = 400  # beyond it a file certainly holds two jobs; from 250 on it us
 BROAD_EXCEPTS: frozenset[tuple[str, str]] = frozenset(
     {
         ("agent/drivers/barrier.py", "_run"),
+        ("agent/drivers/camera.py", "_read"),  # the thread that reads one opening of a camera
+        ("agent/drivers/camera.py", "_run"),
         ("agent/drivers/roster_loader.py", "_run"),
         ("agent/drivers/uplink.py", "_connect_once"),  # reports, ends this connection, and the thread makes another
         ("models/session.py", "__init__"),  # onnxruntime raises a dozen unrelated classes, all straight from Exception
