@@ -189,8 +189,9 @@ class Recogniser:
         """Another face stands where this track's was: the track ends, and its place goes on under a new id with evidence of its own."""
         tracks, new = state.tracks.renamed(subject.track.id, about.captured_at_ns)
         kept = {track: each for track, each in state.evidence.items() if track != subject.track.id} | {new.id: evidence}
-        gone = SubjectReplaced(about.camera, subject.track.id, about.captured_at_ns)
-        return Sight(CameraState(tracks, MappingProxyType(kept), state.since_search), (gone,))
+        replaced = SubjectReplaced(about.camera, subject.track.id, about.captured_at_ns)
+        gone = TrackLost(about.camera, subject.track.id, about.captured_at_ns)  # nothing more will come under the old id
+        return Sight(CameraState(tracks, MappingProxyType(kept), state.since_search), (replaced, gone))
 
     def _probe(self, track: Track, evidence: Evidence, quality: SampleQuality, *, about: "_About", gallery: Gallery) -> ProbeCompared:
         return ProbeCompared(

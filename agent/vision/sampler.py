@@ -1,6 +1,7 @@
 """From a picture to samples: faces found, aligned, judged, made into templates. One way for the gate's frames and enrolment's pictures."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from agent.core.inputs import Box, SampleFault, SampleQuality
 from agent.vision.frame import F32, U8
 from models.alignment import chips
 from models.detector import Detections
-from models.pack import Pack
+from models.pack import Pack, find_pack, open_pack
 
 FACE_SIDE_IN_EYE_DISTANCES = 2.5
 """Side of a detector's box over the distance between the eyes; measured on the two portraits of the demo: 2.5 and 2.6."""
@@ -94,3 +95,15 @@ class Sampler:
                 )
             )
         return sorted(samples, key=lambda s: -s.quality.eye_distance_px)
+
+    def warm_up(self) -> None:
+        """Runs every graph once, so that the first person does not wait for memory to be laid out."""
+        side = self.pack.manifest.embedder.chip_px
+        self.detect(np.zeros((480, 640, 3), dtype=np.uint8))
+        self.refine(np.zeros((480, 640, 3), dtype=np.uint8), np.array([[200, 100, 400, 300]], dtype=np.float32))
+        self.pack.embedder.embed(np.zeros((1, side, side, 3), dtype=np.uint8))
+
+
+def open_sampler(name: str, folders: tuple[Path, ...], *, threads: int, bounds: Bounds) -> Sampler:
+    """Returns a sampler with the built pack `name` of the first of `folders` that has it. Raises models.ModelError as `open_pack`."""
+    return Sampler(open_pack(find_pack(name, folders), threads=threads), bounds)
