@@ -103,6 +103,8 @@ def read(data: bytes) -> Sealed:
     """
     if len(data) > PAYLOAD_LIMIT:
         raise EnvelopeError(f"{len(data)} bytes; an event has {PAYLOAD_LIMIT} at most")
+    if not data.isascii():
+        raise EnvelopeError("it is not ASCII")
     tail = _TAIL.fullmatch(data[-_TAIL_BYTES:])
     if tail is None:
         raise EnvelopeError("it does not end in the member 'head' with 64 hexadecimal digits")

@@ -110,6 +110,7 @@ class MqttUplink:
                     self._broker,
                     client_id=f"{self._lane.site}/{self._lane.gate}",
                     subscribe=(self._lane.ack,),
+                    retained=True,
                     will=Will(self._lane.state, presence("offline", self._lane, reason="lost")),
                 )
                 try:

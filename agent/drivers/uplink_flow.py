@@ -31,8 +31,8 @@ class Flow:
         return max(self._acknowledged, self._floor)
 
     def keep_to(self, receive_maximum: int) -> None:
-        """The server's limit of unacknowledged messages; paho does not look at it."""
-        self._limit = min(self._window, receive_maximum)
+        """The server's limit of unacknowledged messages, less one for our presence; paho does not look at it."""
+        self._limit = min(self._window, max(1, receive_maximum - 1))
 
     def pruned_to(self, seq: int) -> None:
         """Rows up to seq are gone."""

@@ -84,12 +84,14 @@ class Link:
 
     Args:
         subscribe: topic filters; `Subscribed` comes when the broker has taken all of them.
+        retained: whether messages that the broker kept from before are wanted.
         window: messages that the broker may have on the way to us unacknowledged.
     """
 
-    def __init__(self, broker: Broker, *, client_id: str, subscribe: Sequence[str], will: Will | None = None, window: int = 100) -> None:
+    def __init__(self, broker: Broker, *, client_id: str, subscribe: Sequence[str], retained: bool, will: Will | None = None, window: int = 100) -> None:
         self._broker = broker
         self._subscribe = tuple(subscribe)
+        self._retained = retained
         self._window = window
         self._events: list[LinkEvent] = []
         self._last_error = ""
@@ -190,7 +192,8 @@ class Link:
             self._events.append(Lost(f"the broker {self._broker} takes no QoS 1; its configuration must allow it"))
             return
         self._events.append(Connected(getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)))
-        options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
+        retained = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if self._retained else SubscribeOptions.RETAIN_DO_NOT_SEND
+        options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=retained)
         self._client.subscribe([(topic, options) for topic in self._subscribe])
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
