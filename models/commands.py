@@ -8,8 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from models import manifest as manifests
+from models import manifest_reader
 from models import pack as packs
-from models.errors import FamilyError, ModelError, PackMissingError
+from models.errors import ModelError, PackMissingError
 from models.manifest import Manifest
 from models.places import DEFAULT_PACK, ENVIRONMENT, built_folder, manifests_folder
 
@@ -57,7 +58,7 @@ def _build(args: argparse.Namespace, folder: Path) -> int:
     if not (manifest_folder / manifests.FILE).is_file():
         known = ", ".join(sorted(each.parent.name for each in manifests_folder().glob(f"*/{manifests.FILE}")))
         raise PackMissingError(f"pack {args.pack!r} is not known; packs that can be built: {known}")
-    manifest = manifests.load(manifest_folder / manifests.FILE)
+    manifest = manifest_reader.load(manifest_folder / manifests.FILE)
     if args.quiet_if_built and _is_intact(folder / manifest.name, manifest):
         return 0
     built = builder.build(manifest, manifest_folder=manifest_folder, into=folder, report=_progress())
@@ -66,16 +67,10 @@ def _build(args: argparse.Namespace, folder: Path) -> int:
 
 
 def _list(args: argparse.Namespace, folder: Path) -> int:
-    rows = []
-    for directory in packs.list_packs((folder,)):
-        try:
-            rows.append(_row(directory, packs.verify_pack(directory), state="built"))
-        except ModelError as reason:
-            rows.append({"name": directory.name, "folder": str(directory), "state": "damaged", "reason": str(reason)})
+    rows = [_checked_row(directory) for directory in packs.list_packs((folder,))]
     there = {row["name"] for row in rows}
-    for file in sorted(manifests_folder().glob(f"*/{manifests.FILE}")):
-        if file.parent.name not in there:
-            rows.append(_row(file.parent, manifests.load(file), state="not built"))
+    known = sorted(manifests_folder().glob(f"*/{manifests.FILE}"))
+    rows += [_row(file.parent, manifest_reader.load(file), state="not built") for file in known if file.parent.name not in there]
     text = "\n".join(f"{row['name']:<20} {row['state']:<10} {row.get('id', row.get('reason', ''))}" for row in rows)
     _print(args, {"folder": str(folder), "packs": rows}, text=text)
     return 0
@@ -93,10 +88,17 @@ def _verify(args: argparse.Namespace, folder: Path) -> int:
 _ACTIONS: Mapping[str, Callable[[argparse.Namespace, Path], int]] = MappingProxyType({"build": _build, "list": _list, "verify": _verify})
 
 
+def _checked_row(directory: Path) -> dict[str, str]:
+    try:
+        return _row(directory, packs.verify_pack(directory), state="built")
+    except ModelError as reason:
+        return {"name": directory.name, "folder": str(directory), "state": "damaged", "reason": str(reason)}
+
+
 def _is_intact(directory: Path, wanted: Manifest) -> bool:
     try:
         return packs.verify_pack(directory) == wanted
-    except (ModelError, FamilyError):
+    except ModelError:
         return False
 
 

@@ -33,7 +33,7 @@ class Embedder(Protocol):
 
 
 class MirroredEmbedder:
-    """Runs one graph; a template is the mean of the chip's and of its mirror image's output where `mirror`. Not for two threads at a time."""
+    """Runs one graph; where `mirror`, a template is the mean of the chip's and its mirror image's. Not for two threads at a time."""
 
     def __init__(self, session: Session, *, dim: int, chip_px: int, mirror: bool, unit_length: bool) -> None:
         """unit_length: scale each template to length 1, for a pack compared by cosine."""
@@ -51,9 +51,8 @@ class MirroredEmbedder:
 
     def embed(self, chips: U8) -> F32:
         if chips.dtype != np.uint8 or chips.shape[1:] != (self._chip_px, self._chip_px, 3):
-            raise ImageError(
-                f"chips of type {chips.dtype} and shape {chips.shape} were given; they must be uint8 of (n, {self._chip_px}, {self._chip_px}, 3)"
-            )
+            wanted = f"(n, {self._chip_px}, {self._chip_px}, 3)"
+            raise ImageError(f"chips of type {chips.dtype} and shape {chips.shape} were given; they must be uint8 of {wanted}")
         templates = np.empty((len(chips), self._dim), dtype=np.float32)
         for start in range(0, len(chips), CHIPS_AT_ONCE):
             part = slice(start, start + CHIPS_AT_ONCE)

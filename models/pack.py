@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from models import manifest as manifests
+from models import manifest_reader
 from models.detector import Detector, Mtcnn
 from models.digests import read_verified
 from models.embedder import Embedder, MirroredEmbedder
@@ -61,7 +62,7 @@ def open_pack(directory: Path, *, threads: int = 1) -> Pack:
         PackMissingError: no such folder, or a file of it is absent.
         PackDamagedError: a file is not the one that the manifest names, or cannot be loaded.
         GraphShapeError: a graph has other inputs or outputs than its family needs.
-        ManifestError, FamilyError: see `manifest.load`.
+        ManifestError, FamilyError: see `manifest_reader.load`.
     """
     manifest = read_manifest(directory)
     detector, embedder = manifest.detector, manifest.embedder
@@ -81,11 +82,11 @@ def open_pack(directory: Path, *, threads: int = 1) -> Pack:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Returns the manifest of a built pack. Raises PackMissingError where there is none, else as `manifest.load`."""
+    """Returns the manifest of a built pack. Raises PackMissingError where there is none, else as `manifest_reader.load`."""
     file = directory / manifests.FILE
     if not file.is_file():
         raise PackMissingError(f"no built model pack in {directory}; {BUILD_AGAIN}")
-    return manifests.load(file)
+    return manifest_reader.load(file)
 
 
 def verify_pack(directory: Path) -> Manifest:

@@ -55,7 +55,7 @@ class Session:
 
 @contextmanager
 def _in_memory(content: bytes) -> Iterator[str]:
-    """Gives bytes a path that nobody else can change. A session made from bytes keeps them for good (22 MB here); from a path it does not."""
+    """Gives bytes a path of their own. A session made from bytes keeps a copy of them for good (22 MB here); from a path it does not."""
     memory = os.memfd_create("graph")
     try:
         with os.fdopen(memory, "wb", closefd=False) as stream:

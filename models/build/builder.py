@@ -14,8 +14,8 @@ from models.digests import sha256_hex
 from models.errors import FamilyError, PackDamagedError, ToolMissingError
 from models.manifest import CARD, FILE, Manifest
 
-Recipe = Callable[[bytes], bytes]
-"""Verified content of one weight file to the bytes of one ONNX graph."""
+Recipe = Callable[[bytes, tuple[float, ...], float], bytes]
+"""Verified content of one weight file, mean and scale of its input as the manifest names them, to the bytes of one ONNX graph."""
 
 RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
     {
@@ -40,15 +40,15 @@ def graphs(manifest: Manifest, *, report: Report) -> Iterator[tuple[str, str, by
         FamilyError: a part has no recipe.
     """
     by_part = {source.part: source for source in manifest.sources}
-    wanted = [(each.family, part, graph) for each in (manifest.detector, manifest.embedder) for part, graph in each.graphs.items()]
-    for number, (family, part, graph) in enumerate(wanted, start=1):
+    wanted = [(whole, part, graph) for whole in (manifest.detector, manifest.embedder) for part, graph in whole.graphs.items()]
+    for number, (whole, part, graph) in enumerate(wanted, start=1):
         report(graph.file, number, len(wanted))
-        recipe, source = RECIPES.get((family, part)), by_part.get(part)
+        recipe, source = RECIPES.get((whole.family, part)), by_part.get(part)
         if recipe is None or source is None:
             raise FamilyError(f"pack {manifest.name}: part {part!r} cannot be built here; import the pack from a file instead")
         content = sources.read(source)
         try:
-            yield graph.file, graph.sha256, recipe(content)
+            yield graph.file, graph.sha256, recipe(content, whole.mean, whole.scale)
         except ImportError as reason:
             raise ToolMissingError(
                 f"the Python package {reason.name!r} is needed to build a pack; pip install 'gate-agent[build]'"

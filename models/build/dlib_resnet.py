@@ -1,13 +1,13 @@
 """dlib's face recognition ResNet (29 convolutions, 128-d) from its own `.dat` serialisation.
 
-Reading: an integer is one byte (low four bits: how many bytes follow, top bit: negative), then little-endian bytes; a tensor is the version 2,
-four dimensions, then float32. Layers stand in order from the input, each tag followed by its parameters: a convolution its weights then
-biases in one tensor, then filters, rows, columns, strides and padding; an affine layer gamma then beta; the dense layer its two sizes, then
-its weights. The content's digest was checked, so tags may be searched for: each search starts behind the last parameter read.
+Reading: an integer is one byte (low four bits: how many bytes follow, top bit: negative), then little-endian bytes; a tensor is the
+version 2, four dimensions, then float32. Layers stand in order from the input, each tag followed by its parameters: a convolution its
+weights then biases in one tensor, then filters, rows, columns, strides and padding; an affine layer gamma then beta; the dense layer its
+two sizes, then its weights. The content's digest was checked, so tags may be searched for: each search starts behind the last parameter.
 
-Network: 150x150 RGB; convolution 7x7/2, max-pool 3/2; residual groups 32 x3, 64 x4, 128 x3, 256 x3, 256 x1, where the first block of each group
-after the first halves the size: convolution 3/2 without padding on one branch, average-pool 2/2 on the other, the smaller of the two
-zero-padded at its end in channels and space; global average; dense 256 -> 128 without bias.
+Network: 150x150 RGB; convolution 7x7/2, max-pool 3/2; residual groups 32 x3, 64 x4, 128 x3, 256 x3, 256 x1, where the first block of each
+group after the first halves the size: convolution 3/2 without padding on one branch, average-pool 2/2 on the other, the smaller of the
+two zero-padded at its end in channels and space; global average; dense 256 -> 128 without bias.
 """
 
 from __future__ import annotations
@@ -19,12 +19,6 @@ import numpy as np
 from models.build.folding import F32, affine_into, normalisation_into
 from models.build.graph import GraphWriter
 from models.errors import SourceError
-
-MEAN = (122.782, 117.001, 104.298)
-"""Subtracted from R, G, B (0..255), as in training."""
-
-SCALE = 1 / 256
-"""Multiplied afterwards, as in training."""
 
 CHIP_PX = 150
 DIM = 128
@@ -93,11 +87,11 @@ class Reader:
         return self.tensor().reshape(inputs, outputs)
 
 
-def embedder(content: bytes) -> bytes:
+def embedder(content: bytes, mean: tuple[float, ...], scale: float) -> bytes:
     """Returns the embedder: image (n, 3, 150, 150) RGB -> output (n, 128). Distances on the output are Euclidean."""
     reader, graph = Reader(content), GraphWriter()
     first = reader.convolution(3)
-    kernel, bias = normalisation_into(first.kernel, first.bias, mean=MEAN, scale=SCALE)
+    kernel, bias = normalisation_into(first.kernel, first.bias, mean=mean, scale=scale)
     value = graph.node("Relu", [graph.convolution("image", kernel, bias, stride=first.stride, pad=first.pad)])
     value = graph.node("MaxPool", [value], kernel_shape=[3, 3], strides=[2, 2])
     channels, side = len(kernel), 35

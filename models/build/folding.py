@@ -12,7 +12,7 @@ F32 = NDArray[np.float32]
 
 
 def normalisation_into(kernel: F32, bias: F32, *, mean: tuple[float, ...], scale: float) -> tuple[F32, F32]:
-    """Folds (x - mean) * scale into the unpadded convolution that follows it. kernel: (out, in, rows, columns); mean: one per input channel."""
+    """Folds (x - mean) * scale into the unpadded convolution behind it. kernel: (out, in, rows, columns); mean: one an input channel."""
     wide = kernel.astype(np.float64) * scale
     means = np.asarray(mean, dtype=np.float64).reshape(1, -1, 1, 1)
     shift = np.array([math.fsum(row) for row in (wide * means).reshape(len(wide), -1)])

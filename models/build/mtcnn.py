@@ -1,9 +1,9 @@
 """The three networks of MTCNN (Zhang et al. 2016) from the weight files of the `mtcnn` package.
 
-A weight file is a joblib list of arrays in Keras order: kernels (rows, columns, in, out), PReLU slopes shared over space. What changes here, and
-why it gives the same result: the input may stay BGR 0..255 (channel order, mean and scale are folded into the first convolution); the
-flattening in width, height, channel order becomes the usual one by permuting the first dense layer; the softmax over two classes becomes
-one logit, the difference of the two, and softmax is its sigmoid.
+A weight file is a joblib list of arrays in Keras order: kernels (rows, columns, in, out), PReLU slopes shared over space. What changes
+here, and why it gives the same result: the input may stay BGR 0..255 (channel order, mean and scale are folded into the first
+convolution); the flattening in width, height, channel order becomes the usual one by permuting the first dense layer; the softmax over
+two classes becomes one logit, the difference of the two, and softmax is its sigmoid.
 
 Outputs, one row per window: logit of "face", four box offsets (x0, y0, x1, y1, in parts of the window), and for O-Net ten landmark
 offsets (five x, then five y).
@@ -23,18 +23,13 @@ from models.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MEAN = (127.5, 127.5, 127.5)
-"""Subtracted from each channel (0..255), as in training."""
-
-SCALE = 1 / 128
-"""Multiplied afterwards, as in training."""
-
 PNET_SHAPES = ((3, 3, 3, 10), (10,), (1, 1, 10), (3, 3, 10, 16), (16,), (1, 1, 16), (3, 3, 16, 32), (32,), (1, 1, 32),
                (1, 1, 32, 4), (4,), (1, 1, 32, 2), (2,))  # fmt: skip
 RNET_SHAPES = ((3, 3, 3, 28), (28,), (1, 1, 28), (3, 3, 28, 48), (48,), (1, 1, 48), (2, 2, 48, 64), (64,), (1, 1, 64),
                (576, 128), (128,), (128,), (128, 4), (4,), (128, 2), (2,))  # fmt: skip
 ONET_SHAPES = ((3, 3, 3, 32), (32,), (1, 1, 32), (3, 3, 32, 64), (64,), (1, 1, 64), (3, 3, 64, 64), (64,), (1, 1, 64),
-               (2, 2, 64, 128), (128,), (1, 1, 128), (1152, 256), (256,), (256,), (256, 4), (4,), (256, 10), (10,), (256, 2), (2,))  # fmt: skip
+               (2, 2, 64, 128), (128,), (1, 1, 128), (1152, 256), (256,), (256,), (256, 4), (4,), (256, 10), (10,),
+               (256, 2), (2,))  # fmt: skip
 
 
 def arrays(content: bytes, shapes: Sequence[tuple[int, ...]], *, name: str) -> list[F32]:
@@ -52,11 +47,11 @@ def arrays(content: bytes, shapes: Sequence[tuple[int, ...]], *, name: str) -> l
     return loaded
 
 
-def pnet(content: bytes) -> bytes:
+def pnet(content: bytes, mean: tuple[float, ...], scale: float) -> bytes:
     """Returns P-Net: image (1, 3, height, width) BGR -> output (1, 5, rows, columns), windows of 12 pixels at a stride of 2."""
     w = arrays(content, PNET_SHAPES, name="pnet.lz4")
     graph = GraphWriter()
-    value = _stem(graph, w)
+    value = _stem(graph, w, mean=mean, scale=scale)
     value = graph.node("MaxPool", [value], kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
     value = _conv_prelu(graph, value, w[3:6])
     value = _conv_prelu(graph, value, w[6:9])
@@ -66,11 +61,11 @@ def pnet(content: bytes) -> bytes:
     return graph.finish("pnet", image=(1, 3, "height", "width"), value=value, output=(1, 5, "rows", "columns"))
 
 
-def rnet(content: bytes) -> bytes:
+def rnet(content: bytes, mean: tuple[float, ...], scale: float) -> bytes:
     """Returns R-Net: image (n, 3, 24, 24) BGR -> output (n, 5)."""
     w = arrays(content, RNET_SHAPES, name="rnet.lz4")
     graph = GraphWriter()
-    value = _stem(graph, w)
+    value = _stem(graph, w, mean=mean, scale=scale)
     value = graph.node("MaxPool", [value], kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1])  # 22 -> 11
     value = _conv_prelu(graph, value, w[3:6])
     value = graph.node("MaxPool", [value], kernel_shape=[3, 3], strides=[2, 2])  # 9 -> 4
@@ -80,11 +75,11 @@ def rnet(content: bytes) -> bytes:
     return graph.finish("rnet", image=("n", 3, 24, 24), value=graph.dense(value, head, bias), output=("n", 5))
 
 
-def onet(content: bytes) -> bytes:
+def onet(content: bytes, mean: tuple[float, ...], scale: float) -> bytes:
     """Returns O-Net: image (n, 3, 48, 48) BGR -> output (n, 15)."""
     w = arrays(content, ONET_SHAPES, name="onet.lz4")
     graph = GraphWriter()
-    value = _stem(graph, w)
+    value = _stem(graph, w, mean=mean, scale=scale)
     value = graph.node("MaxPool", [value], kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1])  # 46 -> 23
     value = _conv_prelu(graph, value, w[3:6])
     value = graph.node("MaxPool", [value], kernel_shape=[3, 3], strides=[2, 2])  # 21 -> 10
@@ -100,9 +95,9 @@ def _kernel(keras: F32) -> F32:
     return np.ascontiguousarray(keras.transpose(3, 2, 0, 1))
 
 
-def _stem(graph: GraphWriter, w: Sequence[F32]) -> str:
+def _stem(graph: GraphWriter, w: Sequence[F32], *, mean: tuple[float, ...], scale: float) -> str:
     bgr = _kernel(w[0])[:, ::-1]
-    kernel, bias = normalisation_into(bgr, w[1], mean=MEAN, scale=SCALE)
+    kernel, bias = normalisation_into(bgr, w[1], mean=mean, scale=scale)
     return graph.prelu(graph.convolution("image", np.ascontiguousarray(kernel), bias), w[2].reshape(-1, 1, 1))
 
 
