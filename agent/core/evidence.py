@@ -216,7 +216,7 @@ def _attempt_of(attempts: Attempts, sample: ProbeCompared | SampleRefused, now: 
 
 def _put(attempts: Attempts, attempt: Attempt) -> Attempts:
     others = tuple(a for a in attempts if a.track != attempt.track or a.camera != attempt.camera)
-    if len(others) >= MOST_ATTEMPTS:
+    if len(others) == MOST_ATTEMPTS:
         oldest = min(others, key=lambda a: a.seen_ns)
         others = tuple(a for a in others if a is not oldest)
     return (*others, attempt)

@@ -30,7 +30,7 @@ from agent.core.lane import Lane, next_grant
 from agent.core.moment import NS_PER_S, ClockQuality
 from agent.core.rules import Now
 
-SLOW_HOLD_NS = 10 * NS_PER_S  # entry stays closed this long after a commit over the budget; doubled by each further one in a row
+SLOW_HOLD_NS = 10 * NS_PER_S  # entry stays closed this long after a commit over the budget; doubled when the next one follows
 SLOW_DOUBLINGS = 5  # to 320 s at most: a disk that is slow for good makes few events, one that recovers is used again within minutes
 MOST_FAULTS = 16  # names kept; a controller has six
 
@@ -73,7 +73,7 @@ class Health:
 
     Attributes:
         slow_until_ns: monotonic; entry is closed until then because a commit took too long. None: it is not.
-        slow_in_row: commits over the budget since the last one within it that came outside a hold.
+        slow_in_row: holds that followed one another without a commit within the budget between them.
         stale_warned: version of the roster of which it was recorded that it is stale.
         uplink: None until it has reported.
     """
@@ -138,8 +138,9 @@ def _after_commit(health: Health, given: JournalReported, now: Now) -> Health:
     if not given.ready:
         return health
     if given.commit_ms > now.rules.commit_budget_ms:
-        hold_ns = SLOW_HOLD_NS << min(health.slow_in_row, SLOW_DOUBLINGS)
-        return replace(health, slow_until_ns=now.ns + hold_ns, slow_in_row=health.slow_in_row + 1)
+        holds = health.slow_in_row + (health.slow_until_ns is None)
+        hold_ns = SLOW_HOLD_NS << min(holds - 1, SLOW_DOUBLINGS)
+        return replace(health, slow_until_ns=now.ns + hold_ns, slow_in_row=holds)
     if health.slow_until_ns is None:
         return replace(health, slow_in_row=0)
     return health
