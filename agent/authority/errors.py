@@ -13,3 +13,7 @@ class RegisterError(AuthorityError):
 
 class PublishError(AuthorityError):
     """A release cannot be made or brought out."""
+
+
+class PictureError(AuthorityError):
+    """A file is no picture that can be read."""

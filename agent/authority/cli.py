@@ -1,0 +1,274 @@
+"""gate-roster: enrol people, sign releases, bring them to the gates.
+
+Exit codes: 0 done; 1 it could not be done; 2 wrong use; 3 done, but somebody was refused.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from agent.authority import report
+from agent.authority.authority import DAY_S, RENEW_WARNING_DAYS, Authority
+from agent.authority.errors import AuthorityError
+from agent.authority.keys import KEYED_ROLES, OPERATORS, SINGLE, Quorum
+from agent.authority.passphrase import existing, new
+from agent.authority.people import enrol
+from agent.authority.register import Bound
+from agent.biometrics.quality import Bounds
+from agent.biometrics.template import Metric
+from agent.core.identity import PersonStatus
+from agent.errors import GateError
+from agent.roster.document import TemplateForm
+from agent.vision.sampler import Sampler
+from models.errors import ModelError
+from models.manifest import Manifest
+from models.pack import find_pack, open_pack, read_manifest
+from models.places import built_folder
+
+EXIT_REFUSED: Final = 3
+AUTHORITY_VARIABLE: Final = "GATE_ROSTER_DIR"
+
+_BAR_WIDTH = 30
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except (GateError, ModelError) as error:
+        print(f"gate-roster: {error}", file=sys.stderr)
+        return error.exit_code if isinstance(error, GateError) else 1
+    except KeyboardInterrupt:
+        print("gate-roster: stopped; who was done is in the register", file=sys.stderr)
+        return 1
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------------------
+
+
+def _init(options: argparse.Namespace) -> int:
+    quorums = dict.fromkeys(KEYED_ROLES, SINGLE) | {role: getattr(options, role) for role in OPERATORS}
+    passphrase = new(options.passphrase_file, ask=options.passphrase)
+    authority = Authority.found(
+        options.folder, site=options.site, pack=options.pack, quorums=quorums, passphrase=passphrase, now_s=int(time.time())
+    )
+    folder = authority.folder
+    _print(
+        options,
+        (
+            f"{folder} is the authority of site '{options.site}'",
+            f"    {folder / 'authority.toml'}   areas, access levels, validity: change them to fit your site",
+            f"    {folder / 'root.json'}        install on every gate (roster.root): it trusts what this authority signs",
+            f"    {folder / 'site.key'}         install on every gate (roster.site_key_file), readable by the agent alone; keep it secret",
+            f"    {folder / 'keys'}             private keys: keep those of root offline, and a backup of the whole folder",
+            f"next: gate-roster enrol FOLDER --authority {folder}",
+        ),
+        {"authority": str(folder), "root": str(folder / "root.json"), "site_key": str(folder / "site.key"), "site": options.site},
+    )
+    return 0
+
+
+def _enrol(options: argparse.Namespace) -> int:
+    authority = _open(options)
+    pack = open_pack(_pack_folder(authority))
+    manifest = pack.manifest
+    sampler = Sampler(pack, _bounds(manifest))
+    bound = Bound(pack=pack.id, form=TemplateForm(length=manifest.embedder.template_length, metric=Metric(manifest.embedder.metric)))
+    bar = _Bar(show=sys.stderr.isatty() and not options.json)
+    done = enrol(
+        authority,
+        options.folder,
+        sampler=sampler,
+        bound=bound,
+        same_face=manifest.comparison.threshold_plain,
+        now_s=int(time.time()),
+        progress=bar.show,
+    )
+    bar.end()
+    _print(options, report.enrolment_text(done), report.enrolment_json(done))
+    return EXIT_REFUSED if any(each.refused for each in done) else 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    people = _open(options).register.people()
+    _print(options, report.people_text(people), report.people_json(people))
+    return 0
+
+
+def _set_status(options: argparse.Namespace) -> int:
+    person = _open(options).set_status(options.person, options.status, now_s=int(time.time()))
+    _print(
+        options,
+        (f"{person.id} is {person.status}; it takes effect at the gates with the next release: gate-roster release",),
+        {"person": person.id, "status": str(person.status), "revision": person.revision},
+    )
+    return 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    _open(options).register.remove(options.person)
+    _print(
+        options,
+        (f"{options.person} is removed, their references deleted; the gates forget them with the next release: gate-roster release",),
+        {"person": options.person, "status": "removed"},
+    )
+    return 0
+
+
+def _release(options: argparse.Namespace) -> int:
+    authority, now_s = _open(options), int(time.time())
+    manifest = read_manifest(_pack_folder(authority))
+    bound = authority.register.bound()
+    if bound is not None and bound.pack != manifest.id:
+        raise AuthorityError(f"the register's references are made with pack '{bound.pack}'; here lies '{manifest.id}': install the first")
+    published = authority.release(manifest.comparison, now_s=now_s)
+    _print(options, report.published_text(published), report.published_json(published))
+    if published.valid_until_s - now_s < RENEW_WARNING_DAYS * DAY_S:
+        until = report.day(published.valid_until_s)
+        print(f"gate-roster: root or targets are valid until {until} only; renew them: gate-roster rotate root", file=sys.stderr)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    version = _open(options).export(options.folder)
+    _print(options, (f"release {version} lies in {options.folder}",), {"version": version, "folder": str(options.folder)})
+    return 0
+
+
+def _rotate(options: argparse.Namespace) -> int:
+    authority = _open(options)
+    authority.rotate(options.role, options.quorum, passphrase=new(options.passphrase_file, ask=options.passphrase), now_s=int(time.time()))
+    _print(
+        options,
+        (f"role '{options.role}' has new keys; the old ones are of no use once the gates have the next release: gate-roster release",),
+        {"role": options.role, "threshold": options.quorum.threshold, "keys": options.quorum.keys},
+    )
+    return 0
+
+
+# --- what commands share ----------------------------------------------------------------------------------------------------------
+
+
+def _open(options: argparse.Namespace) -> Authority:
+    return Authority(options.authority, passphrase=existing(options.passphrase_file))
+
+
+def _pack_folder(authority: Authority) -> Path:
+    return find_pack(authority.plan.people.pack, (built_folder(),))
+
+
+def _bounds(manifest: Manifest) -> Bounds:
+    quality = manifest.quality
+    return Bounds(
+        min_eye_distance_px=quality.min_eye_distance_px,
+        max_yaw=quality.max_yaw,
+        min_blur=quality.min_blur,
+        min_brightness=quality.min_brightness,
+        max_brightness=quality.max_brightness,
+        max_clipped=quality.max_clipped,
+    )
+
+
+def _print(options: argparse.Namespace, text: Iterable[str], data: dict[str, object]) -> None:
+    if options.json:
+        print(json.dumps(data, ensure_ascii=False))
+        return
+    for line in text:
+        print(line)
+
+
+class _Bar:
+    """A progress bar on the terminal."""
+
+    def __init__(self, *, show: bool) -> None:
+        self._on = show
+
+    def show(self, done: int, of: int, name: str) -> None:
+        if self._on:
+            filled = _BAR_WIDTH * done // max(of, 1)
+            print(f"\r[{'#' * filled:<{_BAR_WIDTH}}] {done}/{of} {name:<40.40}", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self._on:
+            print("\r" + " " * (_BAR_WIDTH + 60) + "\r", end="", file=sys.stderr, flush=True)
+
+
+# --- arguments --------------------------------------------------------------------------------------------------------------------
+
+
+def _quorum(text: str) -> Quorum:
+    threshold, _, keys = text.partition("/")
+    try:
+        return Quorum(int(threshold), int(keys or threshold))
+    except (ValueError, AuthorityError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not K/N, for example 2/3") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gate-roster", description="Enrol people, sign releases, bring them to the gates.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    init = _command(commands, "init", _init, "make a new authority in DIR", opens=False)
+    init.add_argument("folder", type=Path, metavar="DIR")
+    init.add_argument("--site", default="site", help="name of the site, as in the gates' configuration (default: site)")
+    init.add_argument("--pack", default="mtcnn-dlib", help="model pack that makes the templates (default: mtcnn-dlib)")
+    for role, what in (("root", "name who may sign"), ("enrol", "add people"), ("revoke", "remove people")):
+        init.add_argument(f"--{role}", type=_quorum, default=SINGLE, metavar="K/N", help=f"K of N keys {what} (default: 1/1)")
+    _add_new_passphrase(init)
+
+    enrolling = _command(commands, "enrol", _enrol, "enrol everybody in FOLDER: one sub-folder of pictures for each person")
+    enrolling.add_argument("folder", type=Path, metavar="FOLDER")
+    _command(commands, "list", _list, "who is enrolled")
+    for name, status, text in (
+        ("suspend", PersonStatus.SUSPENDED, "stop a person from passing, keeping their references"),
+        ("resume", PersonStatus.ACTIVE, "let a suspended person pass again"),
+    ):
+        changing = _command(commands, name, _set_status, text)
+        changing.add_argument("person", metavar="PERSON")
+        changing.set_defaults(status=status)
+    removing = _command(commands, "remove", _remove, "forget a person and their references")
+    removing.add_argument("person", metavar="PERSON")
+
+    _command(commands, "release", _release, "sign everybody who is enrolled as the next release")
+    exporting = _command(commands, "export", _export, "copy the newest release to DIR: where gates look, or a stick")
+    exporting.add_argument("folder", type=Path, metavar="DIR")
+    rotating = _command(commands, "rotate", _rotate, "give a role new keys, and renew root and targets")
+    rotating.add_argument("role", choices=KEYED_ROLES, metavar="ROLE", help=", ".join(KEYED_ROLES))
+    rotating.add_argument("--quorum", type=_quorum, default=SINGLE, metavar="K/N", help="K of N new keys (default: 1/1)")
+    rotating.add_argument("--passphrase", action="store_true", help="ask for a passphrase for the new keys")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+    *,
+    opens: bool = True,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(command=run)
+    command.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    if opens:
+        default = Path(os.environ.get(AUTHORITY_VARIABLE, "."))
+        help_text = f"folder of the authority (default: ${AUTHORITY_VARIABLE}, else the current folder)"
+        command.add_argument("--authority", type=Path, default=default, metavar="DIR", help=help_text)
+        command.add_argument("--passphrase-file", type=Path, metavar="FILE", help="file with the passphrase of the private keys")
+    return command
+
+
+def _add_new_passphrase(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--passphrase", action="store_true", help="ask for a passphrase for the keys that people hold")
+    command.add_argument("--passphrase-file", type=Path, metavar="FILE", help="take it from a file (mode 0600)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""What the commands print: text for people, plain values for programs. One table, no pictures."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from agent.authority.authority import Published
+from agent.authority.people import Enrolment
+from agent.core.inputs import SampleQuality
+from agent.roster.document import Person
+
+
+def enrolment_text(done: Sequence[Enrolment]) -> Iterator[str]:
+    """One block for each person: what became of them, then each picture."""
+    width = max((len(p.file) for each in done for p in each.pictures), default=0)
+    for each in done:
+        yield f"{each.person}: {'REFUSED: ' + each.refused if each.refused else f'enrolled with {each.references} picture(s)'}"
+        for picture in each.pictures:
+            verdict = "ok" if picture.reason is None else "no"
+            yield f"    {picture.file:<{width}}  {verdict}  {_figures(picture.quality):<46}  {picture.reason or ''}".rstrip()
+        for warning in each.warnings:
+            yield f"    warning: {warning}"
+    refused = sum(each.refused is not None for each in done)
+    yield f"{len(done) - refused} enrolled, {refused} refused; to bring them to the gates: gate-roster release, then gate-roster export DIR"
+
+
+def _figures(quality: SampleQuality | None) -> str:
+    if quality is None:
+        return ""
+    return f"eyes {quality.eye_distance_px:4.0f} px  yaw {quality.yaw:+.2f}  blur {quality.blur:5.0f}  light {quality.brightness:3.0f}"
+
+
+def enrolment_json(done: Sequence[Enrolment]) -> dict[str, object]:
+    return {
+        "enrolled": sum(each.refused is None for each in done),
+        "refused": sum(each.refused is not None for each in done),
+        "people": [
+            {
+                "person": each.person,
+                "refused": each.refused,
+                "warnings": list(each.warnings),
+                "references": 0 if each.refused else each.references,
+                "pictures": [
+                    {
+                        "file": p.file,
+                        "reason": p.reason,
+                        "quality": None
+                        if p.quality is None
+                        else {
+                            "eye_distance_px": round(p.quality.eye_distance_px, 1),
+                            "yaw": round(p.quality.yaw, 3),
+                            "blur": round(p.quality.blur, 1),
+                            "brightness": round(p.quality.brightness, 1),
+                            "clipped": round(p.quality.clipped, 4),
+                        },
+                    }
+                    for p in each.pictures
+                ],
+            }
+            for each in done
+        ],
+    }
+
+
+def people_text(people: Sequence[Person]) -> Iterator[str]:
+    width = max((len(person.id) for person in people), default=0)
+    for person in people:
+        dates = f"{day(person.not_before_s)} to {day(person.not_after_s - 1)}"
+        yield f"{person.id:<{width}}  {person.status:<9}  {dates}  {len(person.quality)} picture(s)  {', '.join(person.levels)}"
+    yield f"{len(people)} people"
+
+
+def people_json(people: Sequence[Person]) -> dict[str, object]:
+    return {
+        "people": [
+            {
+                "person": person.id,
+                "revision": person.revision,
+                "status": str(person.status),
+                "not_before": person.not_before_s,
+                "not_after": person.not_after_s,
+                "levels": list(person.levels),
+                "group": person.group,
+                "references": len(person.quality),
+            }
+            for person in people
+        ]
+    }
+
+
+def published_text(published: Published) -> Iterator[str]:
+    times = published.times
+    yield f"release {published.version}: {published.people} people, calibration {published.calibration}, threshold {published.threshold:g}"
+    yield f"gates install it until {instant(times.stale_after_s)} and use it until {instant(times.expires_s)}"
+    yield "next: gate-roster export DIR, to where the gates look, or onto a stick"
+
+
+def published_json(published: Published) -> dict[str, object]:
+    return {
+        "version": published.version,
+        "people": published.people,
+        "calibration": published.calibration,
+        "threshold": published.threshold,
+        "issued": published.times.issued_s,
+        "stale_after": published.times.stale_after_s,
+        "expires": published.times.expires_s,
+        "renew_before": published.valid_until_s,
+    }
+
+
+def day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
+def instant(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
