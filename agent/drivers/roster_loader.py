@@ -53,6 +53,7 @@ class RosterLoader:
     """Thread `gate-roster`.
 
     Args:
+        expected: says what this gate is set up for, asked at each look; raises RosterError while that cannot be said (no model pack yet).
         use: takes the new gallery: one reference assignment in the recognition thread.
         post: takes RosterLoaded and RosterRefused.
     """
@@ -63,7 +64,7 @@ class RosterLoader:
         self,
         *,
         sources: Sources,
-        expected: Expected,
+        expected: Callable[[], Expected],
         store: TrustStore,
         clock: Clock,
         poll_s: float,
@@ -197,7 +198,7 @@ class RosterLoader:
 
     def _read(self, release: Release) -> tuple[Roster, Gallery]:
         roster = codec.decode(release.document)
-        trust.admit(roster, release=release, expected=self._expected)
+        trust.admit(roster, release=release, expected=self._expected())
         return roster, gallery_of(roster, read_key(self._sources.site_key))
 
     def _put_in_force(self, roster: Roster, gallery: Gallery) -> None:

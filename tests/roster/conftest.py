@@ -60,7 +60,7 @@ class Gate:
         self.store = TrustStore(self.trust_db)
         self.loader = RosterLoader(
             sources=Sources(folder=self.folder, root=self.disk / "root.json", site_key=self.disk / "site.key"),
-            expected=Expected(site=self.site, pack=self.pack, template_length=FORM.length, metric=FORM.metric),
+            expected=lambda: Expected(site=self.site, pack=self.pack, template_length=FORM.length, metric=FORM.metric),
             store=self.store,
             clock=self.clock,
             poll_s=0.05,

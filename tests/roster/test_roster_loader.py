@@ -53,7 +53,7 @@ def test_the_gallery_is_in_use_before_it_is_announced(authority: SyntheticAuthor
     assert gate.store is not None
     loader = RosterLoader(
         sources=gate.loader._sources,  # type: ignore[union-attr]
-        expected=Expected(site="site", pack=gate.pack, template_length=FORM.length, metric=FORM.metric),
+        expected=lambda: Expected(site="site", pack=gate.pack, template_length=FORM.length, metric=FORM.metric),
         store=gate.store,
         clock=gate.clock,
         poll_s=1.0,
