@@ -46,6 +46,7 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ("[barrier]\nlink_inside_cabinet = true", r"set either 'barrier.key_file' or"),
         ('[barrier]\nkey_file = ""', r"set either 'barrier.key_file' or"),
         ('[uplink]\ntls = false\nhost = "broker.example"', r"'uplink.tls' is false and the broker is 'broker.example'"),
+        ('[gate]\nsite = "a/b"', r"'gate.site' is 'a/b'; it stands in topics and certificates"),
         ("[gate\n", r"is not TOML: .*line 1"),
     ],
 )

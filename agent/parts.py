@@ -1,0 +1,129 @@
+"""From the configuration's words to what each part wants to be told. No thread is made here and nothing is opened."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from agent.biometrics.quality import Bounds
+from agent.biometrics.template import Metric
+from agent.config import AntiPassback, CameraConfig, Config, PadMode
+from agent.core.controller import CameraPlace, Rules
+from agent.core.identity import Area
+from agent.core.inputs import Pad, PadVerdict
+from agent.drivers.barrier import BarrierPort, read_key
+from agent.drivers.camera_sources import SourceSettings
+from agent.mqtt.broker import Broker, Tls
+from agent.roster.errors import Reason, RosterError
+from agent.roster.trust import Expected
+from agent.vision.recogniser import Recogniser
+from agent.vision.sampler import open_sampler
+from models.errors import ModelError
+from models.pack import read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says beside the configuration.
+
+    Attributes:
+        json_lines: print each recorded event on standard output.
+        until_end: stop when every recording has shown its last frame and the lane is at rest.
+        every_frame: of a recording: each frame is used, none dropped.
+        pictures: folder for a picture of each decision.
+    """
+
+    simulation: bool = False
+    json_lines: bool = False
+    until_end: bool = False
+    every_frame: bool = False
+    pictures: Path | None = None
+
+
+def rules(config: Config, options: Options) -> Rules:
+    lane = config.lane
+    return Rules(
+        version=version("gate-agent"),
+        simulation=options.simulation,
+        pad_required=config.recognition.pad is PadMode.REQUIRED,
+        cameras=tuple(CameraPlace(camera.name, camera.direction) for camera in config.camera),
+        outside=Area(lane.outside),
+        inside=Area(lane.inside),
+        closed=lane.closed,
+        anti_passback=lane.anti_passback is AntiPassback.HARD,
+        anti_passback_reset_min=lane.anti_passback_reset_min,
+        frames=config.recognition.frames,
+        release_window_ms=lane.release_window_ms,
+        attempt_ms=lane.attempt_ms,
+        cool_down_ms=lane.cool_down_ms,
+        subject_lost_ms=lane.subject_lost_ms,
+        commit_budget_ms=config.journal.commit_budget_ms,
+    )
+
+
+def barrier_port(config: Config, options: Options) -> BarrierPort:
+    """Raises UsageError where the key's file cannot be used."""
+    barrier = config.barrier
+    return BarrierPort(
+        port=barrier.port,
+        baud=barrier.baud,
+        key=read_key(Path(barrier.key_file)) if barrier.key_file else None,
+        link_inside_cabinet=barrier.link_inside_cabinet,
+        host_name=f"{config.gate.site}/{config.gate.gate}",
+        simulation=options.simulation,
+    )
+
+
+def broker(config: Config) -> Broker:
+    uplink = config.uplink
+    tls = Tls(Path(uplink.ca_file), Path(uplink.cert_file), Path(uplink.key_file)) if uplink.tls else None
+    return Broker(host=uplink.host, port=uplink.port, keepalive_s=uplink.keepalive_s, tls=tls)
+
+
+def source_settings(camera: CameraConfig, options: Options) -> SourceSettings:
+    return SourceSettings(
+        source=camera.source,
+        allow_network_camera=camera.allow_network_camera,
+        simulation=options.simulation,
+        width=camera.width,
+        height=camera.height,
+        frames_per_s=camera.frames_per_s,
+    )
+
+
+def recogniser_opener(config: Config) -> Callable[[], Recogniser]:
+    """What opens the models; called in the recognition thread, and again after a failure."""
+    wanted = config.recognition
+    bounds = Bounds(
+        min_eye_distance_px=wanted.min_eye_distance_px,
+        max_yaw=wanted.max_yaw,
+        min_blur=wanted.min_blur,
+        min_brightness=wanted.min_brightness,
+        max_brightness=wanted.max_brightness,
+        max_clipped=wanted.max_clipped,
+    )
+
+    def open_recogniser() -> Recogniser:
+        sampler = open_sampler(wanted.pack, (wanted.packs_dir,), threads=wanted.threads, bounds=bounds)
+        sampler.warm_up()
+        return Recogniser(sampler, frames=wanted.frames, pad=Pad(PadVerdict.OFF))
+
+    return open_recogniser
+
+
+def expected_roster(config: Config) -> Callable[[], Expected]:
+    """What says which rosters fit this gate. It is asked each time, because a missing pack may arrive while the agent runs."""
+
+    def expected() -> Expected:
+        try:
+            manifest = read_manifest(config.recognition.packs_dir / config.recognition.pack)
+        except ModelError as error:
+            raise RosterError(Reason.WRONG_PACK, f"no roster can be taken without the model pack: {error}") from error
+        return Expected(
+            site=config.gate.site,
+            pack=manifest.id,
+            template_length=manifest.embedder.template_length,
+            metric=Metric(manifest.embedder.metric),
+        )
+
+    return expected
