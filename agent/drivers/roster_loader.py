@@ -146,7 +146,8 @@ class RosterLoader:
 
     def _look_at_folder(self) -> None:
         seen = fingerprint(self._sources.folder)
-        if not seen or not self._worth_trying(seen):
+        has_arrived = any(name == TIMESTAMP for name, *_ in seen)  # it comes last
+        if not has_arrived or not self._worth_trying(seen):
             return
         try:
             self._install()

@@ -78,10 +78,10 @@ def integer(value: object, *, low: int, high: int, place: str) -> int:
     return value
 
 
-def number(value: object, *, low: float, high: float, place: str) -> float:
+def number(value: object, *, low: float, high: float, place: str) -> None:
+    """Checks a finite number; a whole one may be written without a fraction."""
     if type(value) not in (float, int) or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type, operator]
         raise malformed(place, f"is {_shown(value)}; a finite number from {low:g} to {high:g} is expected")
-    return float(value)  # type: ignore[arg-type]
 
 
 def label(value: object, *, place: str) -> str:
