@@ -13,13 +13,14 @@ from collections.abc import Callable
 from typing import assert_never
 
 from agent.collector.store import Delivery, HighWater, Store, StoreError
-from agent.core.envelope import CHAIN_START
-from agent.core.topics import Lane, all_events
+from agent.core.envelope import CHAIN_START, EPOCH
+from agent.core.topics import Lane, all_events, all_states, lane_of
 from agent.mqtt.broker import Broker, LinkError
 from agent.mqtt.link import Accepted, Arrived, Connected, Link, LinkEvent, Lost, Refused, Subscribed
 
 TURN_S = 1.0
 WINDOW = 200  # events that the broker may have on the way to us
+STATE_LIMIT = 1_024  # bytes
 PAUSE_S = 0.25  # before the first new try; doubled up to the limit
 PAUSE_LIMIT_S = 10.0
 STEADY_S = 10.0  # a connection that lasted so long is followed by a short pause
@@ -58,8 +59,8 @@ class Consumer:
             began_s = time.monotonic()
             link = None
             try:
-                events = all_events(simulation=self._simulation)
-                link = Link(self._broker, client_id=self._client_id, subscribe=(events,), retained=False, window=WINDOW)
+                topics = {all_events(simulation=self._simulation): False, all_states(simulation=self._simulation): True}
+                link = Link(self._broker, client_id=self._client_id, subscribe=topics, window=WINDOW)
                 link.connect()
                 _Session(link, self._store, self._subscribed).run(lambda: self._stopping, self._listen)
                 link.close()
@@ -120,8 +121,23 @@ class _Session:
             self._link.acknowledge(message)
 
     def _store_all(self, arrived: list[Arrived]) -> None:
-        if arrived:
-            self._owe(self._store.take([_delivery(message) for message in arrived]))
+        events = [_delivery(message) for message in arrived if not _is_state(message)]
+        if events:
+            self._owe(self._store.take(events))
+        for message in arrived:
+            self._greet(message)
+
+    def _greet(self, message: Arrived) -> None:
+        """A gate that comes online is told where it stands, so that it need not guess."""
+        lane = lane_of(message.topic)
+        if lane is None or not _is_state(message):
+            return
+        try:
+            epoch = json.loads(message.payload[:STATE_LIMIT]).get("epoch")
+        except (ValueError, AttributeError, RecursionError):
+            return
+        if isinstance(epoch, str) and EPOCH.fullmatch(epoch):
+            self._owe([self._store.high_water(lane, epoch)])
 
     def _owe(self, waters: list[HighWater]) -> None:
         for water in waters:
@@ -132,6 +148,10 @@ class _Session:
             lane, water = self._owed.popitem()
             text = json.dumps({"epoch": water.epoch, "seq": water.seq, "head": water.head})
             self._in_flight.add(self._link.publish(lane.ack, text.encode("ascii"), retain=True))
+
+
+def _is_state(message: Arrived) -> bool:
+    return message.topic.endswith("/state")
 
 
 def _delivery(message: Arrived) -> Delivery:

@@ -97,11 +97,17 @@ class Store:
         newest = {(site, gate): (epoch, seq, head) for site, gate, epoch, seq, head in rows}
         return [HighWater(Lane(site, gate, self._simulation), *water) for (site, gate), water in newest.items()]
 
+    def high_water(self, lane: Lane, epoch: str) -> HighWater:
+        """How far this epoch is held; row 0 where nothing of it is."""
+        key = (lane.site, lane.gate, epoch)
+        found = self._connection.execute("SELECT seq, head FROM epoch WHERE site = ? AND gate = ? AND epoch = ?", key).fetchone()
+        return HighWater(lane, epoch, *(found or (0, chain.GENESIS)))
+
     # --- one message --------------------------------------------------------------------------------------------------------------
 
     def _take_one(self, delivery: Delivery) -> HighWater | None:
         lane = lane_of(delivery.topic)
-        if lane is None or lane.simulation is not self._simulation:
+        if lane is None or delivery.topic != lane.event or lane.simulation is not self._simulation:
             self._refuse(delivery, "it came on a topic where no lane of ours speaks")
             return None
         try:
@@ -120,9 +126,8 @@ class Store:
     def _place(self, delivery: Delivery, lane: Lane, row: envelope.Sealed) -> HighWater:
         """Compare with the epoch's high water; what is next is taken."""
         key = (lane.site, lane.gate, row.epoch)
-        found = self._connection.execute("SELECT seq, head FROM epoch WHERE site = ? AND gate = ? AND epoch = ?", key).fetchone()
-        seq, head = found or (0, chain.GENESIS)
-        water = HighWater(lane, row.epoch, seq, head)
+        water = self.high_water(lane, row.epoch)
+        seq, head = water.seq, water.head
         if row.seq <= seq:
             self._again(delivery, row, key)
             return water

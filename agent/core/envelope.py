@@ -37,12 +37,12 @@ from agent.core.topics import Lane
 PAYLOAD_LIMIT = 65_536  # bytes; the largest event of a lane is below 2 KB
 SEQ_LIMIT = 2**63 - 1  # what SQLite counts
 CHAIN_START = "chain-start"  # MQTT 5 user property, see above
+EPOCH = re.compile(r"[0-9a-f]{16}", re.ASCII)
 TEXT_LIMIT = 256  # characters of source, type and time
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 _END = b"}}"
 _TAIL = re.compile(rb',"head":"([0-9a-f]{64})"\}\}')
 _TAIL_BYTES = len(b',"head":""}}') + 64
-_EPOCH = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _SUBJECTS = ("grant", "camera", "direction")  # the first of these fields that an event carries is its subject
 
 
@@ -114,7 +114,7 @@ def read(data: bytes) -> Sealed:
         raise EnvelopeError(f"it is not JSON: {error}") from None
     inner = _member(_mapping(whole, "the event"), "data", dict)
     epoch, seq = _member(inner, "epoch", str), _member(inner, "seq", int)
-    if not _EPOCH.fullmatch(epoch):
+    if not EPOCH.fullmatch(epoch):
         raise EnvelopeError(f"data.epoch is {epoch!r:.40}; it must be 16 hexadecimal digits")
     if not 1 <= seq <= SEQ_LIMIT:
         raise EnvelopeError(f"data.seq is {seq!r:.40}; it must be 1 to {SEQ_LIMIT}")

@@ -60,10 +60,15 @@ def all_events(*, simulation: bool) -> str:
     return f"{SIMULATION_ROOT if simulation else ROOT}/+/+/event"
 
 
-def lane_of(event_topic: str) -> Lane | None:
-    """Who an event topic belongs to; None where it is not one."""
-    match event_topic.split("/"):
-        case ["gate" | "gate-sim" as root, "v1", site, gate, "event"] if is_name(site) and is_name(gate):
+def all_states(*, simulation: bool) -> str:
+    """The subscription that holds every gate's presence."""
+    return f"{SIMULATION_ROOT if simulation else ROOT}/+/+/state"
+
+
+def lane_of(topic: str) -> Lane | None:
+    """Who an event or state topic belongs to; None where it is neither."""
+    match topic.split("/"):
+        case ["gate" | "gate-sim" as root, "v1", site, gate, "event" | "state"] if is_name(site) and is_name(gate):
             return Lane(site, gate, root == "gate-sim")
         case _:
             return None

@@ -109,8 +109,7 @@ class MqttUplink:
                 link = Link(
                     self._broker,
                     client_id=f"{self._lane.site}/{self._lane.gate}",
-                    subscribe=(self._lane.ack,),
-                    retained=True,
+                    subscribe={self._lane.ack: True},
                     will=Will(self._lane.state, presence("offline", self._lane, reason="lost")),
                 )
                 try:

@@ -15,11 +15,12 @@ from agent.core.topics import Lane
 from agent.drivers.journal_reader import JournalReader
 from agent.drivers.uplink_flow import Flow
 from agent.mqtt.broker import LinkError
-from agent.mqtt.link import CONNECT_S, Accepted, Arrived, Connected, Link, LinkEvent, Lost, Refused, Subscribed
+from agent.mqtt.link import Accepted, Arrived, Connected, Link, LinkEvent, Lost, Refused, Subscribed
 from agent.ports import Clock, Post
 
 TURN_S = 0.5  # longest wait: the thread stays fresh, and looks for rows that nobody announced
 TELL_S = 0.25  # between two acknowledgements told to the control thread: each one costs it a commit
+STEADY_S = 10.0  # a connection is fruitful from here on; one that is not open by then never will be
 SILENT_S = 30.0  # rows waiting so long without any acknowledgement are worth a word
 ACK_LIMIT = 1024  # bytes
 
@@ -61,7 +62,6 @@ class Conversation:
         self._flow.pruned_to(self._extent.pruned_seq)
         self._open = False
         self._fruitful = False
-        self._heard = True
         self._told: UplinkReported | None = None
         self._news: EventsAcknowledged | None = None  # to be told
         self._told_seq = self._extent.delivered_seq
@@ -69,7 +69,7 @@ class Conversation:
 
     @property
     def fruitful(self) -> bool:
-        """It lasted, or brought rows to the consumer: the next connection need not wait long."""
+        """It lasted: the next connection need not wait long. Two clients of one name end each other's connections sooner."""
         return self._fruitful
 
     def run(self, wake: socket.socket) -> None:
@@ -81,7 +81,7 @@ class Conversation:
         started_s = time.monotonic()
         while not self._stopping():
             self.turn(wake, TURN_S)
-            if time.monotonic() - started_s > 2 * CONNECT_S:
+            if time.monotonic() - started_s > STEADY_S:
                 if not self._open:
                     raise LinkError("the broker took the connection and then said nothing")
                 self._fruitful = True
@@ -126,8 +126,7 @@ class Conversation:
                 self._open = True
                 self._link.publish(self._lane.state, self._presence("online"), retain=True)
             case Accepted(mid, heard):
-                if self._flow.accepted(mid):
-                    self._heard = heard
+                self._flow.accepted(mid, heard=heard)
             case Refused(_, reason):
                 hint = "; a production broker refuses a simulated lane" if self._lane.simulation else ""
                 raise LinkError(f"the broker refuses what we publish ({reason}); its ACL must let us write {self._lane.event}{hint}")
@@ -135,8 +134,7 @@ class Conversation:
                 self._link.acknowledge(event)
                 if event.topic == self._lane.ack:
                     self._acknowledged(event.payload, now_s)
-            case Lost(detail, taken_over):
-                self._fruitful = self._fruitful and not taken_over
+            case Lost(detail):
                 raise LinkError(detail)
             case _:
                 assert_never(event)
@@ -160,7 +158,6 @@ class Conversation:
         self._flow.acknowledge(said.seq, now_s)
         if said.seq > self._told_seq:
             self._news = said
-            self._fruitful = True
 
     # --- out ----------------------------------------------------------------------------------------------------------------------
 
@@ -183,7 +180,7 @@ class Conversation:
     def _report(self, now_s: float) -> None:
         detail = ""
         if self._flow.silent_s(now_s) > SILENT_S:
-            who = "does not acknowledge" if self._heard else "is not listening"
+            who = "does not acknowledge" if self._flow.heard else "is not listening"
             detail = f"the broker is there, but the centre {who}; events wait in the journal"
         report = UplinkReported(connected=True, detail=detail)
         if report != self._told:

@@ -1,12 +1,14 @@
 """Which row to send next, how many may be on the way, and when to go back: the pacing of the uplink, with time passed in.
 
 Rows go out in order. At most `window` rows are beyond what the consumer has acknowledged, and no more than the server's Receive Maximum
-wait for a PUBACK. A PUBACK only paces; the row counts as delivered when the consumer's cumulative acknowledgement covers it.
+wait for a PUBACK. A PUBACK only paces; the row counts as delivered when the consumer's cumulative acknowledgement covers it. While the
+broker says that nobody is subscribed, one row at a time asks again.
 """
 
 RETRY_S = 2.0  # without progress of the acknowledgement, rows are sent again from there
 REPLY_S = 1.0  # an acknowledgement this soon after a row may be the answer to it
 RETRY_LIMIT_S = 60.0  # doubled up to this while nobody answers
+UNHEARD_LIMIT_S = 5.0  # and up to this while nobody is subscribed: a single row costs little
 BROKER_SILENT_S = 30.0  # a broker that has not taken a message for so long is not one
 
 
@@ -22,6 +24,7 @@ class Flow:
         self._deadline_s = now_s + RETRY_S
         self._sent_s = now_s
         self._waiting_since_s: float | None = None
+        self._heard = True
         self._in_flight: dict[int, float] = {}  # message number -> when it was sent
         self.sent = acknowledged
 
@@ -41,7 +44,8 @@ class Flow:
 
     def room(self) -> int:
         """How many rows may be sent now."""
-        return max(0, min(self.acknowledged + self._window - self.sent, self._limit - len(self._in_flight)))
+        window = self._window if self._heard else 1
+        return max(0, min(self.acknowledged + window - self.sent, self._limit - len(self._in_flight)))
 
     def sending(self, seq: int, mid: int, now_s: float) -> None:
         if self.sent <= self.acknowledged:  # the first one on the way: its patience begins
@@ -51,9 +55,15 @@ class Flow:
         self._sent_s = now_s
         self._in_flight[mid] = now_s
 
-    def accepted(self, mid: int) -> bool:
-        """The broker took a message; True when it was a row."""
-        return self._in_flight.pop(mid, None) is not None
+    def accepted(self, mid: int, *, heard: bool) -> None:
+        """The broker took a message, and says whether anybody is subscribed to it."""
+        if self._in_flight.pop(mid, None) is not None:
+            self._heard = heard
+
+    @property
+    def heard(self) -> bool:
+        """Whether somebody was subscribed when the newest row was taken."""
+        return self._heard
 
     def acknowledge(self, seq: int, now_s: float) -> None:
         """The consumer's word, whatever it was before: one that was restored from a backup asks for what it lost."""
@@ -65,9 +75,11 @@ class Flow:
             self._retry_s = RETRY_S
             self._deadline_s = now_s + RETRY_S
             self._waiting_since_s = now_s if self.waiting() else None
-        elif now_s - self._sent_s > REPLY_S:  # said unasked: the consumer has just come back
+            self._heard = True
+        elif not self._heard or now_s - self._sent_s > REPLY_S:  # said unasked: the consumer has just come back
             self._retry_s = RETRY_S
-            self._deadline_s = min(self._deadline_s, now_s + RETRY_S)
+            self._deadline_s = now_s
+            self._heard = True
 
     def waiting(self) -> bool:
         """Rows were sent that the consumer has not acknowledged."""
@@ -78,7 +90,7 @@ class Flow:
         if not self.waiting() or now_s < self._deadline_s:
             return False
         self.sent = self.acknowledged
-        self._retry_s = min(2 * self._retry_s, RETRY_LIMIT_S)
+        self._retry_s = min(2 * self._retry_s, RETRY_LIMIT_S if self._heard else UNHEARD_LIMIT_S)
         self._deadline_s = now_s + self._retry_s
         return True
 

@@ -9,7 +9,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from agent.mqtt.broker import Broker, LinkError, context_of, tls_words, words_fo
 
 CONNECT_S = 5.0  # for the TCP connection and again for the TLS handshake
 FAILURE = 0x80  # MQTT 5: reason codes from here on are failures
-SESSION_TAKEN_OVER = 0x8E
+UNSPECIFIED = "Unspecified error"  # paho's words where the other end just closed
 RECEIVE_MAXIMUM = 65_535  # MQTT 5: what a server that says nothing can take
 READS_PER_TURN = 200  # packets; then the owner gets to work on what came
 
@@ -73,7 +73,6 @@ class Arrived:
 @dataclass(frozen=True, slots=True)
 class Lost:
     detail: str
-    taken_over: bool = False  # somebody else connected under our name
 
 
 LinkEvent = Connected | Subscribed | Accepted | Refused | Arrived | Lost
@@ -83,15 +82,16 @@ class Link:
     """One connection, made once and thrown away. Every method belongs to the thread that made it.
 
     Args:
-        subscribe: topic filters; `Subscribed` comes when the broker has taken all of them.
-        retained: whether messages that the broker kept from before are wanted.
+        subscribe: topic filters, and whether messages that the broker kept from before are wanted; `Subscribed` comes when the broker
+            has taken all of them.
         window: messages that the broker may have on the way to us unacknowledged.
     """
 
-    def __init__(self, broker: Broker, *, client_id: str, subscribe: Sequence[str], retained: bool, will: Will | None = None, window: int = 100) -> None:
+    def __init__(
+        self, broker: Broker, *, client_id: str, subscribe: Mapping[str, bool], will: Will | None = None, window: int = 100
+    ) -> None:
         self._broker = broker
-        self._subscribe = tuple(subscribe)
-        self._retained = retained
+        self._subscribe = dict(subscribe)
         self._window = window
         self._events: list[LinkEvent] = []
         self._last_error = ""
@@ -192,9 +192,7 @@ class Link:
             self._events.append(Lost(f"the broker {self._broker} takes no QoS 1; its configuration must allow it"))
             return
         self._events.append(Connected(getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)))
-        retained = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if self._retained else SubscribeOptions.RETAIN_DO_NOT_SEND
-        options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=retained)
-        self._client.subscribe([(topic, options) for topic in self._subscribe])
+        self._client.subscribe([(topic, _options(retained=retained)) for topic, retained in self._subscribe.items()])
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
         refused = [f"{topic} ({reason})" for topic, reason in zip(self._subscribe, reasons, strict=False) if reason.value >= FAILURE]
@@ -218,10 +216,14 @@ class Link:
 
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         said = f"the broker says: {reason}" if flags.is_disconnect_packet_from_server else self._last_error or str(reason)
-        taken_over = reason.value == SESSION_TAKEN_OVER
-        if taken_over:
-            said += "; another client has the same name: is there a second one with a copy of this configuration?"
-        self._events.append(Lost(f"the connection to the broker {self._broker} is lost: {tls_words(said)}", taken_over))
+        if said == UNSPECIFIED:
+            said = "closed without a word; the broker was stopped, or a second client has the same name"
+        self._events.append(Lost(f"the connection to the broker {self._broker} is lost: {tls_words(said)}"))
+
+
+def _options(*, retained: bool) -> SubscribeOptions:
+    sending = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
+    return SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=sending)
 
 
 def _properties(packet: int) -> Any:
