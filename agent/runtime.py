@@ -49,7 +49,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """Who else wants to know; called on the control thread, so they must not block or raise."""
+    """Who else wants to know; called on the control thread after the effects of a step, so they must not raise, nor block for long."""
 
     committed: Callable[[Sequence[Event], Committed], None] = lambda _events, _committed: None
     prompted: Callable[[ShowPrompt], None] = lambda _prompt: None
@@ -73,6 +73,7 @@ class Runtime:
         self._state = state
         self._waiting: deque[Event] = deque(maxlen=WAITING_EVENTS)
         self._follow_up: deque[Input] = deque()
+        self._untold: deque[tuple[Sequence[Event], Committed]] = deque()
         self._stopping = False
         self._fresh_ns = time.monotonic_ns()
         self._retry_ns = 0
@@ -112,6 +113,8 @@ class Runtime:
         durable = self._commit([effect.event for effect in effects if isinstance(effect, Record)])
         for effect in effects:
             self._do(effect, durable=durable)
+        while self._untold:  # only now: whoever looks on may be slow, and a person waits for the release
+            self._observers.committed(*self._untold.popleft())
 
     def _commit(self, events: Sequence[Event]) -> bool:
         """Make the events durable, after those that still wait; True when nothing waits any more."""
@@ -133,7 +136,7 @@ class Runtime:
         self.last_commit_ms = committed.commit_ms
         self._follow_up.append(JournalReported(ready=True, commit_ms=committed.commit_ms))
         self._world.uplink.wake()
-        self._observers.committed(batch, committed)
+        self._untold.append((batch, committed))
         return True
 
     def _do(self, effect: Effect, *, durable: bool) -> None:

@@ -192,6 +192,13 @@ def test_a_commit_wakes_the_uplink(runtime: Runtime, stage: Stage) -> None:
     assert stage.wakes > woken
 
 
+def test_nobody_who_looks_on_delays_a_release(runtime: Runtime, stage: Stage) -> None:
+    seen: list[int] = []
+    runtime._observers = Observers(committed=lambda _events, _done: seen.append(len(releases(stage))))
+    feed(runtime, stage, probe())
+    assert seen[0] == 1
+
+
 def test_stop_ends_the_loop_after_its_record(runtime: Runtime, stage: Stage) -> None:
     stage.letters.append(StopRequested("test"))
     runtime.run()
