@@ -24,7 +24,7 @@ _log = logging.getLogger("gate.camera")
 
 STALE_AFTER_NS: Final = NS_PER_S  # without a frame for this long nothing is known of the lane
 ABANDON_AFTER_NS: Final = 8 * NS_PER_S  # longer than an open (5 s) or a read (V4L2 3 s, FFmpeg 2 s) may take
-PAUSE_S: Final = (0.5, 1.0, 2.0, 5.0)  # before the source is opened again; the last one stays
+PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)  # before the source is opened again; the last one stays
 TURN_S: Final = 0.1  # how often the owner looks
 SHOWN_S: Final = 2.0  # a source that worked for this long starts anew with the shortest pause
 
@@ -40,6 +40,7 @@ class CameraOptions:
     every_frame: bool = False
     stale_after_ns: int = STALE_AFTER_NS
     abandon_after_ns: int = ABANDON_AFTER_NS
+    pauses_s: tuple[float, ...] = PAUSES_S
 
 
 @dataclass(slots=True)
@@ -108,8 +109,9 @@ class Camera:
                 if reading.ended or self._stopping.is_set():
                     break
                 shown = reading.last_frame_ns is not None and reading.last_frame_ns - (reading.opened_ns or 0) > SHOWN_S * NS_PER_S
-                tries = 0 if shown else tries + 1
-                self._pause(PAUSE_S[min(tries, len(PAUSE_S) - 1)])
+                tries = 0 if shown else tries
+                self._pause(self._options.pauses_s[min(tries, len(self._options.pauses_s) - 1)])
+                tries += 1
         except Exception as error:  # noqa: BLE001  the top of a thread
             _log.exception("%s ended", self.name)
             self._say(CameraCondition.ABSENT, f"its thread ended: {error!r}; restart the agent")

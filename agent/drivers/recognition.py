@@ -106,8 +106,8 @@ class Recognition:
         states = {camera: CameraState(tracks=Tracks((), self._next_ids[camera], len(self._cameras))) for camera in self._cameras}
         while not self._stopping.is_set():
             self._fresh_ns = time.monotonic_ns()
-            gallery = self._fitting(recogniser)
             taken = self._slots.take(TURN_S)
+            gallery = self._fitting(recogniser)  # after the wait: a frame is never compared with the roster before the one in force
             if taken is None:
                 continue
             camera, frame = taken
