@@ -45,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (GateError, ModelError) as error:
         print(f"gate-roster: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, GateError) else 1
+    except OSError as error:
+        print(f"gate-roster: {error.filename or 'a file'}: {error.strerror}; make room or mend its rights, then try again", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("gate-roster: stopped; who was done is in the register", file=sys.stderr)
         return 1

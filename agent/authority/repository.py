@@ -165,16 +165,22 @@ class Repository:
         """Sign a release, verify it as a gate would, and only then make it the newest.
 
         Raises:
-            PublishError: the version is not above the newest; nothing of it is ever used again.
+            PublishError: the version is not above the newest, or the disk would not take it; its number is not used again.
             AuthorityError: too few keys.
             RosterError: a gate would refuse it.
         """
         if version <= self.version():
             raise PublishError(f"version {version} is not above {self.version()}, which is published; a version is never used twice")
-        newest = self.sign(document, version=version, times=times)
-        offered = _Staged(self.folder, newest)
-        release = verify(offered, root=self.first_root(), kept={}, floors=NO_FLOORS, now_s=times.issued_s)
-        write_whole(self.folder / TIMESTAMP, newest)
+        try:
+            newest = self.sign(document, version=version, times=times)
+            offered = _Staged(self.folder, newest)
+            release = verify(offered, root=self.first_root(), kept={}, floors=NO_FLOORS, now_s=times.issued_s)
+            write_whole(self.folder / TIMESTAMP, newest)
+        except OSError as error:
+            raise PublishError(
+                f"release {version} is not published: {self.folder} cannot be written ({error.strerror}); "
+                "the one before stays; mend it and release again, under the next number"
+            ) from error
         return release
 
     def sign(self, document: bytes, *, version: int, times: Times) -> bytes:

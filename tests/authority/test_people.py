@@ -1,0 +1,183 @@
+"""Enrolment with the real pack: who is taken, which picture is refused and why, and what the gate then knows."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.authority.authority import Authority
+from agent.authority.people import Enrolment, enrol
+from agent.authority.register import Bound
+from agent.core.identity import PersonStatus
+from agent.roster import codec
+from agent.roster.people import gallery_of
+from agent.roster.secrecy import unseal
+from agent.vision.sampler import Sampler
+from tests.authority.conftest import NOW_S, U8, moved, three
+
+Faces = dict[str, U8]
+Pictures = Callable[..., Path]
+
+
+@pytest.fixture
+def run(authority: Authority, sampler: Sampler, bound: Bound) -> Callable[[Path], dict[str, Enrolment]]:
+    def enrolled(folder: Path) -> dict[str, Enrolment]:
+        same_face = sampler.pack.manifest.comparison.threshold_plain
+        done = enrol(authority, folder, sampler=sampler, bound=bound, same_face=same_face, now_s=NOW_S, progress=lambda *_: None)
+        return {each.person: each for each in done}
+
+    return enrolled
+
+
+Run = Callable[[Path], dict[str, Enrolment]]
+
+
+def reasons(enrolment: Enrolment) -> dict[str, str | None]:
+    return {picture.file: picture.reason for picture in enrolment.pictures}
+
+
+def test_two_people_are_enrolled_and_the_gallery_tells_them_apart(
+    authority: Authority, run: Run, pictures: Pictures, faces: Faces, sampler: Sampler
+) -> None:
+    done = run(pictures(astronaut=three(faces["astronaut"]), admiral=three(faces["admiral"])))
+    assert {name: (each.refused, each.references, each.warnings) for name, each in done.items()} == {
+        "astronaut": (None, 3, ()),
+        "admiral": (None, 3, ()),
+    }
+    published = authority.release(sampler.pack.manifest.comparison, now_s=NOW_S)
+    (file,) = (authority.folder / "repository" / "targets" / "enrol").iterdir()
+    roster = codec.decode(file.read_bytes())
+    gallery = gallery_of(roster, authority.key())
+    (probe,) = sampler.sample_faces(moved(faces["admiral"], scale=1.1, x=9))
+    best, other = gallery.identify(probe.template)
+    assert (published.version, published.people, roster.pack) == (1, 2, sampler.pack.id)
+    assert (best.record.person, other.record.person) == ("admiral", "astronaut")
+    assert best.score > gallery.threshold > other.score
+
+
+def test_no_picture_lies_in_the_authoritys_folder(authority: Authority, run: Run, pictures: Pictures, faces: Faces) -> None:
+    """Neither as a file nor inside one: the register holds sealed templates alone."""
+    run(pictures(astronaut=three(faces["astronaut"])))
+    person = authority.register.person("astronaut")
+    bound = authority.register.bound()
+    assert bound is not None
+    references = unseal(
+        authority.key(), person.sealed, form=bound.form, binding=authority.binding("astronaut", person.revision, pack=bound.pack)
+    )
+    for file in authority.folder.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            assert b"\x89PNG" not in content
+            assert b"\xff\xd8\xff" not in content
+            assert references[0].astype("<f2").tobytes()[:32] not in content
+
+
+def test_each_picture_that_cannot_serve_says_why(run: Run, pictures: Pictures, faces: Faces) -> None:
+    face = faces["astronaut"]
+    both = np.concatenate([cv2.resize(faces["astronaut"], (512, 600)), cv2.resize(faces["admiral"], (512, 600))], axis=1)
+    done = run(
+        pictures(
+            astronaut={
+                "blurred.png": cv2.GaussianBlur(moved(face, scale=1.4), (0, 0), 8),
+                "broken.jpg": b"\xff\xd8\xff not a picture",
+                "dark.png": moved(face, scale=1.4, light=0.1),
+                "empty.png": b"",
+                "good.png": moved(face, scale=1.4),
+                "nobody.png": np.full((480, 640, 3), 127, dtype=np.uint8),
+                "notes.txt": b"not looked at",
+                "small.png": moved(face, scale=0.8),
+                "two.png": np.asarray(both, dtype=np.uint8),
+            }
+        )
+    )["astronaut"]
+    assert done.refused is None
+    assert done.warnings == ("only 1 picture(s) serve; with 3 the gate knows a person better at once",)
+    found = reasons(done)
+    assert found.pop("good.png") is None
+    begin = {name: (reason or "")[:18] for name, reason in found.items()}
+    assert begin == {
+        "blurred.png": "it is blurred; hol",
+        "broken.jpg": "the file is no pic",
+        "dark.png": "it is too dark; li",
+        "empty.png": "the file is no pic",
+        "nobody.png": "no face is found; ",
+        "small.png": "the face is too sm",
+        "two.png": "several faces; cro",
+    }
+
+
+def test_a_person_without_a_good_picture_is_refused_and_not_kept(authority: Authority, run: Run, pictures: Pictures) -> None:
+    done = run(pictures(nobody={"grey.png": np.full((480, 640, 3), 90, dtype=np.uint8)}, none={}))
+    assert {name: (each.refused or "")[:17] for name, each in done.items()} == {"nobody": "no picture serves", "none": "no picture serves"}
+    assert authority.register.people() == ()
+
+
+def test_the_same_face_under_two_names_is_refused(authority: Authority, run: Run, pictures: Pictures, faces: Faces) -> None:
+    folder = pictures(astronaut=three(faces["astronaut"]), impostor={"x.png": moved(faces["astronaut"], scale=1.3, x=3)})
+    done = run(folder)
+    assert done["astronaut"].refused is None
+    assert (done["impostor"].refused or "").startswith("the same face is enrolled as 'astronaut'")
+    assert [person.id for person in authority.register.people()] == ["astronaut"]
+
+    (folder / "impostor" / "person.toml").write_text('lookalike_of = ["astronaut"]')
+    again = run(folder)["impostor"]
+    assert again.refused is None
+    assert again.warnings[0].startswith("looks like 'astronaut'")
+
+
+def test_another_persons_picture_among_ones_own_is_refused(run: Run, pictures: Pictures, faces: Faces) -> None:
+    done = run(pictures(astronaut={**three(faces["astronaut"]), "4.png": moved(faces["admiral"], scale=1.2)}))["astronaut"]
+    assert (done.refused, done.references) == (None, 3)
+    assert (reasons(done)["4.png"] or "").startswith("unlike the person's other pictures")
+
+
+def test_two_pictures_of_two_people_are_both_refused(run: Run, pictures: Pictures, faces: Faces) -> None:
+    done = run(pictures(who={"1.png": moved(faces["astronaut"], scale=1.2), "2.png": moved(faces["admiral"], scale=1.2)}))["who"]
+    assert (done.refused or "").startswith("no picture serves")
+    assert all((reason or "").startswith("unlike") for reason in reasons(done).values())
+
+
+def test_enrolling_again_replaces_the_references_and_raises_the_revision(
+    authority: Authority, run: Run, pictures: Pictures, faces: Faces
+) -> None:
+    folder = pictures(astronaut=three(faces["astronaut"]))
+    run(folder)
+    authority.set_status("astronaut", PersonStatus.SUSPENDED, now_s=NOW_S)
+    done = run(folder)["astronaut"]
+    person = authority.register.person("astronaut")
+    assert (person.revision, person.status, len(person.quality)) == (3, PersonStatus.SUSPENDED, 3)
+    assert done.warnings == ("is suspended and stays so; see: gate-roster resume",)
+
+
+def test_a_persons_file_sets_levels_dates_and_group(authority: Authority, run: Run, pictures: Pictures, faces: Faces) -> None:
+    text = b'valid_from = "2026-10-01"\nvalid_until = "2026-10-01"\ngroup = "b"\nlevels = ["always"]\n'
+    run(pictures(astronaut={**three(faces["astronaut"]), "person.toml": text}))
+    person = authority.register.person("astronaut")
+    midnight_s = 1_790_784_000  # 2026-10-01T00:00 at UTC+8
+    assert (person.not_before_s, person.not_after_s) == (midnight_s, midnight_s + 86_400)
+    assert (person.levels, person.group) == (("always",), "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b'levels = ["vip"]', "'levels' names 'vip'"),
+        (b'valid_from = "yesterday"', "'valid_from' is 'yesterday'"),
+        (b'valid_from = "2026-10-02"\nvalid_until = "2026-10-01"', "is before 'valid_from'"),
+        (b"vip = true", "unknown key 'vip'"),
+        (b"\xff\xfe", "is not TOML"),
+    ],
+)
+def test_a_wrong_persons_file_refuses_the_person(
+    *, authority: Authority, run: Run, pictures: Pictures, faces: Faces, text: bytes, words: str
+) -> None:
+    done = run(pictures(astronaut={"1.png": faces["astronaut"], "person.toml": text}))["astronaut"]
+    assert words in (done.refused or "")
+    assert authority.register.people() == ()
+
+
+def test_a_folders_name_that_is_no_identifier_refuses_the_person(run: Run, pictures: Pictures, faces: Faces) -> None:
+    done = run(pictures(**{"Ada Lovelace": three(faces["astronaut"])}))["Ada Lovelace"]
+    assert (done.refused or "").startswith("the folder's name is no identifier")
