@@ -95,6 +95,7 @@ class Link:
         self._window = window
         self._events: list[LinkEvent] = []
         self._last_error = ""
+        self._taken = False
         self._client = _client(broker, client_id, will)
         self._client.on_log = self._on_log
         self._client.on_socket_open = _send_at_once
@@ -185,6 +186,7 @@ class Link:
             self._last_error = text
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
+        self._taken = True
         if reason.value >= FAILURE:
             self._events.append(Lost(f"the broker {self._broker} refuses us: {reason}; check this certificate's name and the broker's ACL"))
             return
@@ -216,9 +218,13 @@ class Link:
 
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         said = f"the broker says: {reason}" if flags.is_disconnect_packet_from_server else self._last_error or str(reason)
+        if not self._taken:
+            hint = "does it take our certificate (authority, dates)?" if self._broker.tls else "does it want TLS on this port?"
+            self._events.append(Lost(f"the broker {self._broker} ended the connection before it took us; {hint} ({tls_words(said)})"))
+            return
         if said == UNSPECIFIED:
             said = "closed without a word; the broker was stopped, or a second client has the same name"
-        self._events.append(Lost(f"the connection to the broker {self._broker} is lost: {tls_words(said)}"))
+        self._events.append(Lost(f"the connection to the broker {self._broker} is lost: {said}"))
 
 
 def _options(*, retained: bool) -> SubscribeOptions:
@@ -231,16 +237,22 @@ def _properties(packet: int) -> Any:
     return Properties(packet)  # type: ignore[no-untyped-call]
 
 
-def _client(broker: Broker, client_id: str, will: Will | None) -> mqtt.Client:
-    client = mqtt.Client(
-        CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, reconnect_on_failure=False, manual_ack=True
-    )
-    client.connect_timeout = CONNECT_S
+class _Client(mqtt.Client):
+    """Paho, but for the making of the connection: its own leaves the socket open when the TLS handshake fails."""
+
+    tls: ssl.SSLContext | None = None
+
+    def _create_socket(self) -> socket.socket:
+        sock = socket.create_connection((self.host, self.port), timeout=CONNECT_S)
+        return sock if self.tls is None else self.tls.wrap_socket(sock, server_hostname=self.host)  # closes it when it fails
+
+
+def _client(broker: Broker, client_id: str, will: Will | None) -> _Client:
+    client = _Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, reconnect_on_failure=False, manual_ack=True)
     client.max_inflight_messages = 0  # no queue inside paho: the owner keeps to the server's Receive Maximum, which paho does not
     if will is not None:
         client.will_set(will.topic, will.payload, qos=1, retain=True)
-    if broker.tls is not None:
-        client.tls_set_context(context_of(broker.tls))
+    client.tls = None if broker.tls is None else context_of(broker.tls)
     return client
 
 
