@@ -15,6 +15,7 @@ from firmware_bridge.emulator.person import Behaviour, Pace
 from firmware_bridge.emulator.settings import ControllerSettings
 from firmware_bridge.emulator.shell import BoardSettings, Emulator, answer_line
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.limits import KEY_BYTES
 from firmware_bridge.vocabulary import FailMode, Mechanics
 
 _EPILOG = """\
@@ -71,11 +72,14 @@ def _settings(arguments: argparse.Namespace) -> ControllerSettings:
 def read_key(file: Path) -> bytes:
     """The key of a file with 64 hexadecimal digits."""
     try:
-        return bytes.fromhex(file.read_text(encoding="ascii").strip())
+        key = bytes.fromhex(file.read_text(encoding="ascii").strip())
     except OSError as error:
         raise BridgeError(f"{file}: cannot be read ({error.strerror}); it holds the link's key") from None
     except ValueError:
-        raise BridgeError(f"{file}: holds no key; it must be 64 hexadecimal digits") from None
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise BridgeError(f"{file}: holds no key; it must be {2 * KEY_BYTES} hexadecimal digits")
+    return key
 
 
 def _serve(emulator: Emulator, path: Path) -> socketserver.ThreadingUnixStreamServer:
@@ -87,7 +91,7 @@ def _serve(emulator: Emulator, path: Path) -> socketserver.ThreadingUnixStreamSe
     path.unlink(missing_ok=True)
     server = socketserver.ThreadingUnixStreamServer(str(path), Line)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="emulator-control", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), name="emulator-control", daemon=True).start()
     return server
 
 
