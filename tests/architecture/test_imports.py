@@ -51,6 +51,13 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "agent.collector": ("agent.core", "agent.errors", "agent.settings", "agent.mqtt"),
     "agent.plan": ("agent.config", "agent.core", "agent.errors", "models", "firmware_bridge"),
     "agent.diagnostics": ("agent.drivers", "agent.config", "agent.settings", "agent.plan", "agent.clock", *BELOW_DRIVERS),
+    # whole lanes for measuring and showing: they join parts as the composition root does, and stand beside it
+    "agent.diagnostics.bench": (
+        *("agent.authority.synthetic", "agent.diagnostics", "agent.drivers", "agent.config", "agent.parts", "agent.clock"),
+        *("agent.mailbox", "agent.runtime", *BELOW_DRIVERS),
+    ),
+    "agent.diagnostics.demo": ("agent.collector", "agent.diagnostics", "agent.drivers", "agent.settings", *BELOW_DRIVERS),
+    "agent.diagnostics.demo.__main__": ("agent.cli", "agent.diagnostics"),
     # the composition root and its neighbours: what joins the parts, and what watches them being joined
     "agent.ending": ("agent.core",),
     "agent.event_lines": ("agent.drivers", "agent.errors", "agent.ports"),
