@@ -32,8 +32,11 @@ INSERT INTO lane VALUES (1, 0);
 _ISSUED = "time"
 """Name of the row of `floor` that holds the newest signed issue time."""
 
-_BUSY_MS = 5000
-"""Another connection is a person with sqlite3, or a backup: wait for it this long."""
+_BUSY_MS = 1000
+"""Another connection is a person with sqlite3, or a backup. Not longer: the control thread waits too, and its lease is 2 s."""
+
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""Errors that speak of the file's content; all others are of the disk, its rights or another program, and pass."""
 
 _SET_ASIDE = "move it aside (mv trust.db trust.db.damaged, with its -wal and -shm) and bring a fresh release; see docs/ROSTER.md"
 
@@ -232,7 +235,9 @@ def _fault(path: Path, error: Exception) -> RosterError:
     match error:
         case RosterError():
             return error
-        case OSError():
-            return RosterError(Reason.DAMAGED_STORE, f"{path} cannot be made or read ({error.strerror}); mend the disk or its rights")
-        case _:
+        case sqlite3.Error() if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _DAMAGE:
             return RosterError(Reason.DAMAGED_STORE, f"{path} is damaged ({error}); {_SET_ASIDE}")
+        case _:
+            return RosterError(
+                Reason.DAMAGED_STORE, f"{path} cannot be used ({error}); mend the disk or its rights: the file itself is whole"
+            )
