@@ -57,7 +57,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         *("agent.mailbox", "agent.runtime", *BELOW_DRIVERS),
     ),
     "agent.diagnostics.demo": ("agent.collector", "agent.diagnostics", "agent.drivers", "agent.settings", *BELOW_DRIVERS),
-    "agent.diagnostics.demo.__main__": ("agent.cli", "agent.diagnostics"),
+    "agent.diagnostics.demo.__main__": ("agent.cli", "agent.diagnostics", "agent.errors"),
     # the composition root and its neighbours: what joins the parts, and what watches them being joined
     "agent.ending": ("agent.core",),
     "agent.event_lines": ("agent.drivers", "agent.errors", "agent.ports"),
