@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from firmware_bridge.errors import MessageError
+from firmware_bridge.limits import MAX_WINDOW_MS, MIN_WINDOW_MS
 from firmware_bridge.mac import check_key
 from firmware_bridge.vocabulary import Capability, Direction, Drive, FailMode, Kind, LinkMode, Mechanics
 
@@ -20,6 +21,14 @@ CAPABILITIES = (
 
 _ID_BYTES = 16
 _DIGEST_BYTES = 32
+_LIMITS = {
+    "exit_window_ms": (MIN_WINDOW_MS, MAX_WINDOW_MS),
+    "leaf_travel_ms": (0, 5_000),
+    "minimum_gap_ms": (0, 5_000),
+    "releases_per_minute": (1, 120),
+    "held_open_ms": (1_000, 600_000),
+    "beam_stuck_ms": (1_000, 600_000),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,9 @@ class ControllerSettings:
             raise MessageError(f"controller_id is {self.controller_id!r}; it must be 1 to {_ID_BYTES} ASCII characters")
         if len(self.firmware_digest) != _DIGEST_BYTES:
             raise MessageError(f"firmware_digest is {len(self.firmware_digest)} bytes; it must be {_DIGEST_BYTES}")
+        for name, (least, most) in _LIMITS.items():
+            if not least <= getattr(self, name) <= most:
+                raise MessageError(f"{name} is {getattr(self, name)}; it must be {least} to {most}")
         if self.mechanics is Mechanics.TWO_DOORS:
             raise MessageError("mechanics TWO_DOORS is described in PROTOCOL.md but not built here; use ROTOR or ONE_LEAF")
 

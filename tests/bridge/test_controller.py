@@ -876,3 +876,9 @@ def test_the_hello_of_another_host_does_not_end_a_live_session() -> None:
     world.inject(seal_open(hello(host_settings(host_id=b"intruder"), bytes(16))))
     assert world.logged("frame_refused")[-1].fields["detail"] == "HELLO refused: OTHER_HOST"
     assert world.controller.armed
+
+
+@pytest.mark.parametrize("name", ["exit_window_ms", "leaf_travel_ms", "releases_per_minute", "held_open_ms"])
+def test_a_setting_beyond_its_limits_is_refused_by_name(name: str) -> None:
+    with pytest.raises(MessageError, match=f"{name} is 1000000; it must be"):
+        settings(**{name: 1_000_000})
