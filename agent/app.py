@@ -35,15 +35,13 @@ from agent.drivers.uplink import MqttUplink
 from agent.ending import UntilEnd
 from agent.errors import GateError
 from agent.event_lines import EventLines
-from agent.liveness import Liveness, Watched, is_fresh
+from agent.liveness import Liveness, Watched, is_fresh, stop
 from agent.mailbox import Mailbox
 from agent.parts import Options
 from agent.pictures import DecisionPictures
-from agent.ports import Committed, Stoppable
+from agent.ports import Committed
 from agent.roster.errors import RosterError
 from agent.runtime import Observers, Runtime, World
-
-JOIN_S = 3.0  # for each thread at the stop; a slower one is left behind, the process ends anyway
 
 # Longest time between two turns of a thread while all is well.
 CONTROL_LIMIT_NS = 2 * NS_PER_S  # turns every 250 ms; a commit on a bad disk takes a second
@@ -90,7 +88,8 @@ class App:
                 runtime.run(effects)
             finally:
                 self._supervisor.stopping()
-                _stop([watched.thread for watched in threads])
+                for name in stop([watched.thread for watched in threads]):
+                    _log.warning("thread %s did not stop in time", name)
 
     # --- configuration -> objects -------------------------------------------------------------------------------------------------
 
@@ -122,7 +121,7 @@ class App:
         recognition = Recognition(
             cameras={camera.name: camera.direction for camera in config.camera},
             slots=slots,
-            open_recogniser=parts.recogniser_opener(config),
+            open_recogniser=parts.recogniser_opener(config.recognition),
             post=self._post,
             on_probe=None if self._pictures is None else self._pictures.keep,
         )
@@ -254,15 +253,6 @@ def _time_floor_s(store: TrustStore) -> int:
         return store.floors().issued_s
     except RosterError:
         return 0  # a damaged store keeps entry out of service by itself
-
-
-def _stop(threads: Sequence[Stoppable]) -> None:
-    """Last started, first stopped."""
-    for thread in reversed(threads):
-        thread.stop()
-    for thread in reversed(threads):
-        if not thread.join(JOIN_S):
-            _log.warning("thread %s did not stop in %g s", thread.name, JOIN_S)
 
 
 @contextmanager

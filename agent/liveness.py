@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from agent.core.inputs import Input
 from agent.ports import Post, Stoppable
 
+JOIN_S = 3.0  # for each thread at the stop; a slower one is left behind, the process ends anyway
+
 
 @dataclass(frozen=True, slots=True)
 class Watched:
@@ -50,3 +52,10 @@ class Liveness:
 
 def is_fresh(thread: Stoppable, now_ns: int, limit_ns: int) -> bool:
     return now_ns - thread.fresh_ns() < limit_ns
+
+
+def stop(threads: Sequence[Stoppable]) -> list[str]:
+    """Stop the last started first; the names of those that did not end in time."""
+    for thread in reversed(threads):
+        thread.stop()
+    return [thread.name for thread in reversed(threads) if not thread.join(JOIN_S)]

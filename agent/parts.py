@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.biometrics.quality import Bounds
 from agent.biometrics.template import Metric
-from agent.config import AntiPassback, CameraConfig, Config, PadMode
+from agent.config import AntiPassback, CameraConfig, Config, PadMode, RecognitionConfig
 from agent.core.controller import CameraPlace, Rules
 from agent.core.identity import Area
 from agent.core.inputs import Pad, PadVerdict
@@ -91,10 +91,8 @@ def source_settings(camera: CameraConfig, options: Options) -> SourceSettings:
     )
 
 
-def recogniser_opener(config: Config) -> Callable[[], Recogniser]:
-    """What opens the models; called in the recognition thread, and again after a failure."""
-    wanted = config.recognition
-    bounds = Bounds(
+def bounds(wanted: RecognitionConfig) -> Bounds:
+    return Bounds(
         min_eye_distance_px=wanted.min_eye_distance_px,
         max_yaw=wanted.max_yaw,
         min_blur=wanted.min_blur,
@@ -103,8 +101,12 @@ def recogniser_opener(config: Config) -> Callable[[], Recogniser]:
         max_clipped=wanted.max_clipped,
     )
 
+
+def recogniser_opener(wanted: RecognitionConfig) -> Callable[[], Recogniser]:
+    """What opens the models; called in the recognition thread, and again after a failure."""
+
     def open_recogniser() -> Recogniser:
-        sampler = open_sampler(wanted.pack, (wanted.packs_dir,), threads=wanted.threads, bounds=bounds)
+        sampler = open_sampler(wanted.pack, (wanted.packs_dir,), threads=wanted.threads, bounds=bounds(wanted))
         sampler.warm_up()
         return Recogniser(sampler, frames=wanted.frames, pad=Pad(PadVerdict.OFF))
 
