@@ -106,8 +106,8 @@ class Camera:
             while not self._stopping.is_set():
                 reading = self._begin()
                 self._follow(reading)
-                if reading.ended or self._stopping.is_set():
-                    break
+                if reading.ended:
+                    self._pause(float("inf"))  # until it is asked to stop: a recording that ended is no thread that died
                 shown = reading.last_frame_ns is not None and reading.last_frame_ns - (reading.opened_ns or 0) > SHOWN_S * NS_PER_S
                 tries = 0 if shown else tries
                 self._pause(self._options.pauses_s[min(tries, len(self._options.pauses_s) - 1)])
@@ -159,10 +159,10 @@ class Camera:
             self._post(CameraReported(self._camera, self._direction, condition, detail))
 
     def _pause(self, seconds: float) -> None:
-        until_ns = time.monotonic_ns() + int(seconds * NS_PER_S)
-        while not self._stopping.is_set() and (left_ns := until_ns - time.monotonic_ns()) > 0:
+        until_s = time.monotonic() + seconds
+        while not self._stopping.is_set() and (left_s := until_s - time.monotonic()) > 0:
             self._fresh_ns = time.monotonic_ns()
-            self._stopping.wait(min(TURN_S, left_ns / NS_PER_S))
+            self._stopping.wait(min(TURN_S, left_s))
 
     # --- the reader ---
 

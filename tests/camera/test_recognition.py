@@ -65,8 +65,9 @@ def test_a_walk_up_in_front_of_a_camera_is_compared_frame_by_frame_before_the_ca
         camera.start()
         thread.use(pack.gallery_of("astronaut"))
         posted.wait(lambda inputs: any(getattr(i, "condition", None) == "ended" for i in inputs))
-        assert camera.join(DEADLINE_S)
         assert thread.frames == 12
+        camera.stop()
+        assert camera.join(DEADLINE_S)
     assert len(probes(posted.inputs)) == 12
     assert {p.candidates[0].record.person for p in probes(posted.inputs)} == {"astronaut"}
     assert [p.captured_at_ns for p in probes(posted.inputs)] == sorted(p.captured_at_ns for p in probes(posted.inputs))
