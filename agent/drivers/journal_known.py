@@ -10,6 +10,7 @@ from agent.core.known import LastKnown, OpenGrant
 _ENDS = {EventType.RELEASE_REFUSED, EventType.PASSAGE_MADE, EventType.PASSAGE_NOT_MADE, EventType.PASSAGE_UNCONFIRMED}
 _COUNTERS = {  # which field holds the controller's count of all passages
     EventType.PASSAGE_MADE: "passage_counter",
+    EventType.PASSAGE_UNCONFIRMED: "passage_counter",
     EventType.PASSAGE_UNGRANTED: "passage_counter",
     EventType.PASSAGE_GAP: "counted",
     EventType.BARRIER_CONNECTED: "passage_counter",
@@ -22,7 +23,7 @@ def remember(connection: sqlite3.Connection, event: Event) -> None:
     data = event.data
     if (field := _GRANTS.get(event.type)) is not None:
         _raise_highest(connection, _number(data, field))
-    if (field := _COUNTERS.get(event.type)) is not None:
+    if (field := _COUNTERS.get(event.type)) is not None and data[field] is not None:
         connection.execute("UPDATE lane SET passage_counter = ?", (str(_number(data, field)),))
     if event.type is EventType.ACCESS_GRANTED:
         connection.execute(
@@ -35,10 +36,10 @@ def remember(connection: sqlite3.Connection, event: Event) -> None:
             (str(_number(data, "grant")),),
         )
     if event.type is EventType.PASSAGE_MADE:
-        connection.execute(
-            "INSERT INTO passage VALUES (?, ?) ON CONFLICT (person) DO UPDATE SET direction = excluded.direction",
-            (data["person"], data["direction"]),
-        )
+        # Replaced, not updated: the rows stay in the order of the passages, the one longest ago first.
+        connection.execute("REPLACE INTO passage VALUES (?, ?)", (data["person"], data["direction"]))
+    if event.type is EventType.EMERGENCY_RAISED:
+        connection.execute("DELETE FROM passage")  # everybody may have left
 
 
 def last_known(connection: sqlite3.Connection) -> LastKnown:
@@ -49,7 +50,7 @@ def last_known(connection: sqlite3.Connection) -> LastKnown:
         highest_grant=GrantNumber(int(highest)),
         open_grant=None if grant is None else OpenGrant(GrantNumber(int(grant)), PersonId(person), Direction(direction)),
         passage_counter=None if counter is None else int(counter),
-        last_passage={PersonId(p): Direction(d) for p, d in connection.execute("SELECT person, direction FROM passage")},
+        last_passage={PersonId(p): Direction(d) for p, d in connection.execute("SELECT person, direction FROM passage ORDER BY rowid")},
     )
 
 

@@ -293,6 +293,23 @@ def test_the_controllers_highest_grant_counts_as_used(tmp_path: Path, clock: Sta
     assert known_after(tmp_path, clock, events).highest_grant == GrantNumber(9)
 
 
+def test_the_people_are_known_in_the_order_of_their_passages(tmp_path: Path, clock: StandingClock) -> None:
+    at = clock.now()
+    passages = [passed(at, grant, person=person) for grant, person in enumerate(("p-1", "p-2", "p-3", "p-1"), start=1)]
+    assert list(known_after(tmp_path, clock, passages).last_passage or {}) == ["p-2", "p-3", "p-1"]
+
+
+def test_an_emergency_forgets_who_went_which_way(tmp_path: Path, clock: StandingClock) -> None:
+    at = clock.now()
+    events = [passed(at, 1, "p-1"), event(EventType.EMERGENCY_RAISED, at), passed(at, 2, "p-2")]
+    assert known_after(tmp_path, clock, events).last_passage == {PersonId("p-2"): Direction.ENTRY}
+
+
+def test_a_count_that_nobody_knows_does_not_replace_the_one_that_is_known(tmp_path: Path, clock: StandingClock) -> None:
+    events = [passed(clock.now(), counter=7), event(EventType.PASSAGE_UNCONFIRMED, clock.now(), passage_counter=None)]
+    assert known_after(tmp_path, clock, events).passage_counter == 7
+
+
 @given(st.lists(st.tuples(st.sampled_from(["p-1", "p-2", "p-3"]), st.sampled_from(Direction), st.booleans()), max_size=12))
 def test_what_is_known_is_what_the_rows_say(tmp_path_factory: pytest.TempPathFactory, attempts: list[tuple[str, Direction, bool]]) -> None:
     clock = StandingClock()
