@@ -67,6 +67,7 @@ _HELLO_RETRY_NS: Final = 300 * _NS_PER_MS
 _HELLO_PATIENCE_NS: Final = 3_000 * _NS_PER_MS  # longer than the lease, for which another host's session may keep us out
 _SILENCE_NS: Final = LEASE_MS * _NS_PER_MS  # after this the controller has given our lease up as well
 _HEARTBEAT_NS: Final = HEARTBEAT_MS * _NS_PER_MS
+_DOUBT_NS: Final = 750 * _NS_PER_MS  # how long a heartbeat waits for the answer to a release; with its interval half a lease
 _LEAST_RETRY_NS: Final = 50 * _NS_PER_MS
 _ECHO_WRAP: Final = 1 << 32
 
@@ -140,8 +141,8 @@ class HostLink:
         if self._up is None:
             return 0 if self._news else None
         times = [self._up.heard_ns + _SILENCE_NS, *self._up.orders.deadlines(hold_releases=_is_closing(self._up))]
-        if self._up.heartbeat_due_ns < self._fresh_until_ns:
-            times.append(self._up.heartbeat_due_ns)
+        if _heartbeat_due_ns(self._up) < self._fresh_until_ns:
+            times.append(_heartbeat_due_ns(self._up))
         if self._news:
             times.append(0)
         return min(times)
@@ -241,7 +242,7 @@ class HostLink:
         data, events = up.orders.write(up.session, up.clock, now_ns=now_ns, hold_releases=_is_closing(up))
         out += data
         self._news += events
-        if up.heartbeat_due_ns <= now_ns < self._fresh_until_ns:
+        if _heartbeat_due_ns(up) <= now_ns < self._fresh_until_ns:
             up.heartbeat_due_ns = now_ns + _HEARTBEAT_NS
             up.echo = (up.echo + 1) % _ECHO_WRAP
             up.echo_sent_ns = now_ns
@@ -368,6 +369,11 @@ class HostLink:
         if self._up is not None:
             self._news += self._up.orders.drop(reason)
         self._up = None
+
+
+def _heartbeat_due_ns(up: _Up) -> int:
+    """A heartbeat states what is known. Between RELEASE and its answer nothing is, so it waits a little rather than guess."""
+    return up.heartbeat_due_ns + (_DOUBT_NS if up.orders.awaits_release else 0)
 
 
 def _is_closing(up: _Up) -> bool:

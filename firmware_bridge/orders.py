@@ -46,6 +46,11 @@ class Orders:
         """Whether an order of this name was waiting; it waits no more."""
         return self._repeated.pop(name, None) is not None
 
+    @property
+    def awaits_release(self) -> bool:
+        """Whether a release was written and not answered yet: nobody here knows whether the way is open."""
+        return any(r.written and isinstance(r.order, Release) for r in self._repeated.values())
+
     def deadlines(self, *, hold_releases: bool) -> list[int]:
         times = [0] if self._once else []
         for waiting in self._repeated.values():

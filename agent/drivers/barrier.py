@@ -300,10 +300,10 @@ class SerialBarrier:
             case LinkRefused(reason) | Lost(reason):
                 self._drop_port(reason)
             case ReleaseAnswered(ack):
-                self._post(words.answered(ack))
+                self._answered(words.answered(ack))
             case ReleaseNotSent(grant, reason):
                 _log.warning("release %d was not sent: %s", grant, reason)
-                self._post(ReleaseRefused(GrantNumber(grant), "not_sent"))
+                self._answered(ReleaseRefused(GrantNumber(grant), "not_sent"))
             case ReleaseUnanswered(grant):
                 self._unanswered.add(grant)
             case CancelAnswered(ack):
@@ -323,6 +323,11 @@ class SerialBarrier:
                 _log.warning("the controller does not do 0x%02x: %s", answer.type, answer.refusal.name)
             case _:
                 assert_never(event)
+
+    def _answered(self, answer: BarrierInput) -> None:
+        if isinstance(answer, ReleaseRefused) and answer.grant == self._grant:
+            self._grant = 0
+        self._post(answer)
 
     def _post_all(self, inputs: tuple[BarrierInput, ...]) -> None:
         for one in inputs:

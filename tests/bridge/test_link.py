@@ -289,6 +289,16 @@ def test_heartbeats_go_out_every_quarter_second_and_only_while_the_owner_is_fres
     assert sent[-1] < 1_000
 
 
+def test_a_heartbeat_waits_while_nobody_knows_whether_a_release_arrived() -> None:
+    world = World().arm()
+    world.until(lambda: any(f.type == 0x07 for f in frames(world.written[-1])), limit_ms=300)
+    world.host_alive = False  # from here on every byte is lost
+    world.link.believe(Belief.RELEASED, grant_number=1, fresh_until_ns=world.now_ns + 9 * S)
+    world.release(1, within_ms=5_000)
+    beats = [at for at in range(1_500) if any(f.type == 0x07 for f in frames(world.link.tick(world.now_ns + at * MS).data))]
+    assert beats[0] == 1_000  # half a lease after the one before
+
+
 def test_a_lost_state_is_asked_for_again_when_a_heartbeat_shows_another_phase() -> None:
     world = World().arm()
     world.to_host._fault, world.to_host._rate = WireFault.LOST, 1.0
