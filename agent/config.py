@@ -77,7 +77,7 @@ class RecognitionConfig:
     threads: int = setting(1, "Threads of one model call; more than one is seldom faster on two cores.", low=1, high=8)
     min_eye_distance_px: float = setting(40.0, "A face with fewer pixels between the eyes is too far away.", low=16, high=400)
     max_yaw: float = setting(0.35, "Greatest turn of the head, as the nose's offset in shares of the eye distance.", low=0.05, high=1.0)
-    min_blur: float = setting(30.0, "Least variance of the Laplacian on the aligned chip; below it it is blurred.", low=0, high=10000)
+    min_blur: float = setting(15.0, "Least variance of the Laplacian on the aligned chip; below it it is blurred.", low=0, high=10000)
     min_brightness: float = setting(40.0, "Least mean grey level of the aligned chip.", low=0, high=255)
     max_brightness: float = setting(220.0, "Greatest mean grey level of the aligned chip.", low=0, high=255)
     max_clipped: float = setting(0.25, "Greatest share of black or white pixels on the aligned chip.", low=0, high=1)

@@ -29,6 +29,7 @@ from agent.core.identity import AccessRecord, PersonId, PersonStatus
 from agent.core.inputs import RosterLoaded, StopRequested
 from agent.core.moment import NS_PER_MS, NS_PER_S
 from agent.diagnostics import walkup
+from agent.diagnostics.bench.figures import quantile, resident_mb
 from agent.diagnostics.walkup import U8
 from agent.drivers.barrier import BarrierPort, SerialBarrier
 from agent.drivers.camera import Camera
@@ -268,6 +269,30 @@ def _figures(scene: Scene, slots: NotedSlots, grants: Grants, log: Path) -> list
         number, decided_ns, commit_ms = grant
         rows.append(WalkUp((released[number] - wanted_ns) / NS_PER_MS, (released[number] - decided_ns) / NS_PER_MS, commit_ms))
     return rows
+
+
+def measure(count: int, people: int, folder: Path, *, progress: Callable[[int], None]) -> dict[str, object]:
+    """The figures of so many walk-ups; see WalkUp. release_over_commit_ms: how much longer than its commit a release took."""
+    rows = walk_ups(count, people, folder, progress=progress)
+    wanted = [row.wanted_ms for row in rows if row.wanted_ms is not None]
+    if not wanted:
+        raise GateError("nobody was let in; is the model pack whole? gate-agent models verify")
+    release = [row.release_ms for row in rows if row.release_ms is not None]
+    commit = [row.commit_ms for row in rows if row.commit_ms is not None]
+    return {
+        "walk_ups": count,
+        "let_in": len(wanted),
+        "people": people,
+        "wanted_size_to_release_ms": _quantiles(wanted),
+        "decision_to_release_ms": _quantiles(release),
+        "commit_ms": _quantiles(commit),
+        "release_minus_commit_ms": _quantiles([r - c for r, c in zip(release, commit, strict=True)]),
+        "resident_mb": round(resident_mb()),
+    }
+
+
+def _quantiles(figures: Sequence[float]) -> dict[str, float]:
+    return {f"p{share}": round(quantile(figures, share / 100), 1) for share in (50, 95, 99)} | {"max": round(max(figures), 1)}
 
 
 class _NoUplink:

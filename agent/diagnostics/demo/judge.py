@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.collector.report import open_store, report, verify
 from agent.core.moment import NS_PER_MS, NS_PER_S
+from agent.diagnostics.bench.figures import quantile
 from agent.diagnostics.demo.play import newest
 from agent.diagnostics.demo.report import Entry, Stage
 from agent.diagnostics.demo.site import PERSON, Site
@@ -51,9 +52,7 @@ def collect(site: Site) -> Evidence:
 def facts(evidence: Evidence) -> dict[str, Any]:
     """The one object that `--json` prints. decision_ms: from the capture of the deciding frame to the decision."""
     types = Counter(event["type"] for event in evidence.events)
-    latencies = sorted(
-        event["data"]["fields"]["latency_ms"] for event in evidence.events if event["type"] in {"access.granted", "access.denied"}
-    )
+    latencies = [event["data"]["fields"]["latency_ms"] for event in evidence.events if event["type"] in {"access.granted", "access.denied"}]
     return {
         "granted": types["access.granted"],
         "denied": types["access.denied"],
@@ -62,7 +61,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "events_recorded": evidence.recorded,
         "events_delivered": len(evidence.events),
         "duplicates": evidence.duplicates,
-        "decision_ms": {"p50": _quantile(latencies, 0.50), "p99": _quantile(latencies, 0.99)},
+        "decision_ms": {f"p{share}": quantile(latencies, share / 100) if latencies else None for share in (50, 99)},
     }
 
 
@@ -174,10 +173,3 @@ def _passages(evidence: Evidence) -> list[dict[str, Any]]:
 
 def _seconds(at_ns: int, zero_ns: int) -> float:
     return (at_ns - zero_ns) / NS_PER_S
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float | None:
-    """The smallest figure that at least this share of all do not exceed; None of nothing."""
-    if not ordered:
-        return None
-    return round(ordered[max(0, -(-int(share * 100) * len(ordered) // 100) - 1)], 3)

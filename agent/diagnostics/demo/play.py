@@ -35,6 +35,10 @@ class Running:
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def wait_for(self, wanted: Callable[[str], bool], what: str, timeout_s: float) -> str:
         """The first line that is wanted.
 
@@ -84,16 +88,16 @@ def play(site: Site, broker: LocalBroker, say: Callable[[str], None]) -> tuple[i
     with ExitStack() as stack:
         collector = _start(stack, site, "collector", _collector(site, broker.port))
         collector.wait_for(_is_ready, "ready", START_S)
-        _start(stack, site, "controller", _controller(site)).wait_for(_is_ready, "ready", START_S)
+        _start(stack, site, "controller", controller_command(site)).wait_for(_is_ready, "ready", START_S)
         say("the lane starts")
-        agent = _start(stack, site, "agent", _agent(site))
-        agent.wait_for(_event("access.granted", "entry"), "the entry of the enrolled person", SCENE_S)
+        agent = _start(stack, site, "agent", agent_command(site, pictures=True))
+        agent.wait_for(event_line("access.granted", "entry"), "the entry of the enrolled person", SCENE_S)
         say("somebody was let in")
-        agent.wait_for(_event("access.denied", "entry"), "the refusal of the stranger", SCENE_S)
+        agent.wait_for(event_line("access.denied", "entry"), "the refusal of the stranger", SCENE_S)
         say("somebody was refused; the broker is killed")
         broker.kill()
         killed_ns = time.monotonic_ns()
-        agent.wait_for(_event("passage.made", "exit"), "the way back of the enrolled person", SCENE_S)
+        agent.wait_for(event_line("passage.made", "exit"), "the way back of the enrolled person", SCENE_S)
         say("somebody went back without a broker; the broker returns")
         broker.start()
         back_ns = time.monotonic_ns()
@@ -136,21 +140,24 @@ def _collector(site: Site, port: int) -> list[str]:
     return [program("gate-collector"), *words]
 
 
-def _controller(site: Site) -> list[str]:
+def controller_command(site: Site) -> list[str]:
     files = ["--port", site.controller_port, "--store", site.controller_store, "--log", site.controller_log]
     more = ["--key-file", site.controller_key, "--control", site.control_line, "--person", "walks", "--id", "demo-controller"]
     return [sys.executable, "-m", "firmware_bridge.emulator", *map(str, files), *map(str, more)]
 
 
-def _agent(site: Site) -> list[str]:
-    return [program("gate-agent"), "run", "--config", str(site.config), "--simulation", "--json", "--pictures", str(site.pictures)]
+def agent_command(site: Site, *, pictures: bool = False) -> list[str]:
+    more = ["--pictures", str(site.pictures)] if pictures else []
+    return [program("gate-agent"), "run", "--config", str(site.config), "--simulation", "--json", *more]
 
 
 def _is_ready(line: str) -> bool:
     return '"ready"' in line
 
 
-def _event(kind: str, direction: str) -> Callable[[str], bool]:
+def event_line(kind: str, direction: str) -> Callable[[str], bool]:
+    """Says whether a line of `gate-agent run --json` is such an event."""
+
     def wanted(line: str) -> bool:
         event = json.loads(line)
         return bool(event["type"] == kind and event["data"]["fields"].get("direction") == direction)

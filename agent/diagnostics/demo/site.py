@@ -122,10 +122,8 @@ def lay_out(site: Site, *, broker_port: int, say: Callable[[str], None]) -> None
     _run("gate-roster", "init", str(site.authority), "--site", "demo")
     for step in (("enrol", str(site.folder / "enrol")), ("release",), ("export", str(site.roster))):
         _run("gate-roster", step[0], "--authority", str(site.authority), *step[1:])
-    site.controller_key.parent.mkdir(exist_ok=True)
-    site.controller_key.touch(mode=0o600)
-    site.controller_key.write_text(secrets.token_hex(32), encoding="ascii")
-    site.config.write_text(_config(site, broker_port), encoding="utf-8")
+    write_controller_key(site)
+    site.config.write_text(configuration(site, broker_port), encoding="utf-8")
 
 
 def program(name: str) -> str:
@@ -159,7 +157,14 @@ def _run(name: str, *words: str) -> None:
         raise GateError(f"{name} {words[0]} failed: {(done.stderr or done.stdout).strip()}")
 
 
-def _config(site: Site, broker_port: int) -> str:
+def write_controller_key(site: Site) -> None:
+    site.controller_key.parent.mkdir(exist_ok=True)
+    site.controller_key.touch(mode=0o600)
+    site.controller_key.write_text(secrets.token_hex(32), encoding="ascii")
+
+
+def configuration(site: Site, broker_port: int) -> str:
+    """The text of the agent's configuration."""
     values: dict[str, dict[str, object]] = {
         "gate": {"site": "demo", "gate": "lane-1", "state_dir": site.folder / "state", "runtime_dir": site.folder / "run"},
         "recognition": {"pack": DEFAULT_PACK, "packs_dir": built_folder(), "pad": "off"},
