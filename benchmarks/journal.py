@@ -1,7 +1,7 @@
 """How long a commit takes, and what a million rows cost: `python benchmarks/journal.py [FOLDER]`. Prints one JSON object.
 
-Commits are measured one event at a time, as a lane makes them, with the journal's own settings (WAL, synchronous=FULL). FOLDER should lie on
-the disk that the gate will use; the default is the working directory.
+Commits are measured one event at a time, as a lane makes them, with the journal's own settings (WAL, synchronous=FULL). FOLDER should lie
+on the disk that the gate will use; the default is the working directory.
 """
 
 import json
