@@ -418,8 +418,9 @@ def test_whoever_stands_between_can_go_back_even_after_everything_was_withdrawn(
     assert world.logged("release_ended")[-1].fields["reason"] == EndReason.TURNED_BACK.name
 
 
-def test_a_reboot_with_somebody_between_keeps_the_way_open_until_they_are_out() -> None:
-    world = World().arm()
+@pytest.mark.parametrize("leaf_travel_ms", [0, 400])
+def test_a_reboot_with_somebody_between_keeps_the_way_open_until_they_are_out(leaf_travel_ms: int) -> None:
+    world = World(settings=settings(leaf_travel_ms=leaf_travel_ms)).arm()
     world.release(1)
     world.beams(BOTH)
     world.start_controller()

@@ -425,6 +425,7 @@ def test_any_bytes_leave_the_controller_at_rest(stream: list[bytes], when: str) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_million_bad_frames_are_all_refused() -> None:
     """Half of them with a right checksum and a wrong nonce, sequence, length, MAC or direction."""
     draw = random.Random(4)
