@@ -7,7 +7,8 @@ kept, bounded, for whoever looks into it.
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,30 +79,43 @@ class Store:
             StoreError: nothing of the batch was stored.
         """
         spoken: dict[tuple[Lane, str], HighWater] = {}
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._in_words(), self._transaction():
             for delivery in deliveries:
                 water = self._take_one(delivery)
                 if water is not None:
                     spoken[(water.lane, water.epoch)] = water
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise StoreError(f"the store {self._path} takes nothing: {error}") from error
         return list(spoken.values())
 
     def high_waters(self) -> list[HighWater]:
         """The newest epoch of every gate, for telling all of them where they stand."""
-        rows = self._connection.execute("SELECT site, gate, epoch, seq, head FROM epoch ORDER BY rowid").fetchall()
+        with self._in_words():
+            rows = self._connection.execute("SELECT site, gate, epoch, seq, head FROM epoch ORDER BY rowid").fetchall()
         newest = {(site, gate): (epoch, seq, head) for site, gate, epoch, seq, head in rows}
         return [HighWater(Lane(site, gate, self._simulation), *water) for (site, gate), water in newest.items()]
 
     def high_water(self, lane: Lane, epoch: str) -> HighWater:
         """How far this epoch is held; row 0 where nothing of it is."""
         key = (lane.site, lane.gate, epoch)
-        found = self._connection.execute("SELECT seq, head FROM epoch WHERE site = ? AND gate = ? AND epoch = ?", key).fetchone()
+        with self._in_words():
+            found = self._connection.execute("SELECT seq, head FROM epoch WHERE site = ? AND gate = ? AND epoch = ?", key).fetchone()
         return HighWater(lane, epoch, *(found or (0, chain.GENESIS)))
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"the store {self._path} does not work: {error}; nothing was acknowledged") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     # --- one message --------------------------------------------------------------------------------------------------------------
 

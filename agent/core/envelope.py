@@ -11,7 +11,7 @@ id              names the event for ever; a second delivery has the same id and 
 source          /gate/SITE/GATE, or /gate-sim/SITE/GATE for a simulated lane.
 time            wall time as the gate read it; how far it can be trusted is in data.clock. The order of events is data.seq, never the time.
 subject         what it is about, without naming a person: grant/N, camera/NAME, direction/NAME; absent where nothing fits.
-data.fields     the fields of the event's type; see the table of events.
+data.fields     the fields of the event's type; see the table of events. A text of more than 1,000 characters is cut.
 data.simulation true when any part of the lane is simulated. It is inside the chained bytes.
 data.epoch      16 hexadecimal digits, random for each journal file. data.seq counts from 1 in an epoch, without gaps.
 data.monotonic_ns, data.boot_id   monotonic time of the event and the boot that it counts from.
@@ -31,13 +31,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.core import chain
-from agent.core.events import EVENTS, Event
+from agent.core.events import EVENTS, Event, Value
 from agent.core.topics import Lane
 
 PAYLOAD_LIMIT = 65_536  # bytes; the largest event of a lane is below 2 KB
 SEQ_LIMIT = 2**63 - 1  # what SQLite counts
 CHAIN_START = "chain-start"  # MQTT 5 user property, see above
 EPOCH = re.compile(r"[0-9a-f]{16}", re.ASCII)
+FIELD_LIMITS = (1000, 100)  # characters of a field's text, entries of a list; the second where the first is still too much
+SUBJECT_LIMIT = 64  # characters
 TEXT_LIMIT = 256  # characters of source, type and time
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 _END = b"}}"
@@ -65,8 +67,18 @@ class Sealed:
 
 
 def seal(event: Event, lane: Lane, *, epoch: str, seq: int) -> bytes:
-    """The chained bytes of a row."""
-    subject = next((f"{name}/{event.data[name]}" for name in _SUBJECTS if event.data.get(name)), None)
+    """The chained bytes of a row. Never more than a consumer takes: one row too long would stop all that come after it."""
+    size = 0
+    for limit in FIELD_LIMITS:
+        body = _written(event, lane, epoch=epoch, seq=seq, limit=limit)
+        size = len(body) + _TAIL_BYTES
+        if size <= PAYLOAD_LIMIT:
+            return body
+    raise EnvelopeError(f"the event {event.type} has {size} bytes; an event has {PAYLOAD_LIMIT} at most")
+
+
+def _written(event: Event, lane: Lane, *, epoch: str, seq: int, limit: int) -> bytes:
+    subject = next((f"{name}/{str(event.data[name])[:SUBJECT_LIMIT]}" for name in _SUBJECTS if event.data.get(name)), None)
     return chain.canonical(
         {
             "specversion": "1.0",
@@ -78,7 +90,7 @@ def seal(event: Event, lane: Lane, *, epoch: str, seq: int) -> bytes:
             "datacontenttype": "application/json",
             "data": {
                 "severity": EVENTS[event.type].severity.value,
-                "fields": dict(event.data),
+                "fields": {name: _bounded(value, limit) for name, value in event.data.items()},
                 "simulation": lane.simulation,
                 "epoch": epoch,
                 "seq": seq,
@@ -88,6 +100,16 @@ def seal(event: Event, lane: Lane, *, epoch: str, seq: int) -> bytes:
             },
         }
     )
+
+
+def _bounded(value: Value, limit: int) -> Value:
+    match value:
+        case str():
+            return value if len(value) <= limit else f"{value[:limit]}..."
+        case list():
+            return [{name: _bounded(inner, limit) for name, inner in entry.items()} for entry in value[:limit]]  # type: ignore[misc]
+        case _:
+            return value
 
 
 def payload(chained: bytes, head: str) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core import chain, envelope
-from agent.core.events import Event, EventType
+from agent.core.events import EVENTS, Event, EventType
 from agent.core.moment import ClockQuality
 from agent.core.topics import Lane, lane_of
 from tests.sim.clock import StandingClock
@@ -112,6 +112,19 @@ def test_what_was_sealed_is_read_back(values: list[Any], simulation: bool) -> No
         assert (found.epoch, found.seq, found.source, found.simulation) == (EPOCH, seq, lane.source, simulation)
         head = chain.link(head, found.chained)
         assert head == found.head
+
+
+@given(st.lists(st.text(min_size=0, max_size=3), min_size=14, max_size=14), st.integers(1, 100_000))
+def test_no_event_is_ever_longer_than_a_consumer_takes(texts: list[str], times: int) -> None:
+    names = list(EVENTS[EventType.ACCESS_DENIED].fields)
+    long = {name: text * times for name, text in zip(names, texts, strict=False)}
+    [data] = sealed([event(EventType.ACCESS_DENIED, StandingClock().now(), **long)])
+    assert envelope.read(data).seq == 1
+
+
+def test_a_long_text_is_cut_and_shows_it() -> None:
+    [data] = sealed([event(EventType.CAMERA_CONDITION, StandingClock().now(), detail="x" * 5_000)])
+    assert json.loads(data)["data"]["fields"]["detail"] == "x" * 1_000 + "..."
 
 
 @given(st.binary(max_size=300))
