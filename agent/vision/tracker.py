@@ -84,8 +84,13 @@ def overlaps(boxes: F32, others: F32) -> F32:
 
 
 def advance(tracks: Tracks, boxes: F32, now_ns: int) -> Advance:
-    """Gives each box (n, 4) of a frame to the track that it overlaps most, the best pair first; the rest begin tracks of their own."""
-    owner = _owners(tracks.live, boxes, now_ns)
+    """Gives each box (n, 4) of a frame to the track that it overlaps most, the best pair first; the rest begin tracks of their own.
+
+    A track that was not seen for too long is lost even where a face stands in its place: nobody knows whose it is.
+    """
+    lost = tuple(t for t in tracks.live if now_ns - t.seen_ns > LOST_AFTER_NS)
+    live = tuple(t for t in tracks.live if now_ns - t.seen_ns <= LOST_AFTER_NS)
+    owner = _owners(live, boxes, now_ns)
     next_id, continued = tracks.next_id, []
     for row, box in enumerate(boxes.tolist()):
         if row in owner:
@@ -94,10 +99,8 @@ def advance(tracks: Tracks, boxes: F32, now_ns: int) -> Advance:
             continued.append(Track(TrackId(next_id), tuple(box), (0.0, 0.0), now_ns, now_ns))
             next_id += tracks.stride
     seen = {t.id for t in continued}
-    unseen = [t for t in tracks.live if t.id not in seen]
-    lost = tuple(t for t in unseen if now_ns - t.seen_ns > LOST_AFTER_NS)
-    kept = tuple(t for t in unseen if now_ns - t.seen_ns <= LOST_AFTER_NS)
-    return Advance(Tracks((*continued, *kept), next_id, tracks.stride), tuple(continued), lost)
+    unseen = tuple(t for t in live if t.id not in seen)
+    return Advance(Tracks((*continued, *unseen), next_id, tracks.stride), tuple(continued), lost)
 
 
 def _owners(live: Sequence[Track], boxes: F32, now_ns: int) -> dict[int, Track]:

@@ -50,6 +50,13 @@ def test_a_face_that_is_gone_is_lost_once_and_its_id_never_comes_back() -> None:
     assert [track.id for track in again.continued] == [2]
 
 
+def test_a_face_in_the_place_of_one_that_was_not_seen_for_too_long_is_a_new_track() -> None:
+    before = advance(Tracks(), np.array([box(100)], np.float32), 0).tracks
+    after = advance(before, np.array([box(100)], np.float32), LOST_AFTER_NS + 1)
+    assert [track.id for track in after.lost] == [1]
+    assert [track.id for track in after.continued] == [2]
+
+
 def test_two_cameras_never_give_the_same_id() -> None:
     far_apart = [[box(300 * (i % 2), y=300 * (i % 3))] for i in range(40)]
     first = {i for ids in follow(far_apart, Tracks(next_id=1, stride=2)) for i in ids}
