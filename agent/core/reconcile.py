@@ -61,8 +61,6 @@ def _read(lane: Lane, given: BarrierConnected, now: Now) -> Done:
         highest_grant=given.highest_grant,
         passage_counter=given.passage_counter,
     )
-    over = lane.phase is Phase.EMERGENCY and not given.emergency
-    cleared = (record(EventType.EMERGENCY_CLEARED, now),) if over else ()
     known = is_ours(lane, given.highest_grant)
     counted_ours = 1 if known and given.last_outcome is GrantOutcome.PASSED else 0
     expected = None if lane.passage_counter is None else lane.passage_counter + counted_ours
@@ -74,7 +72,7 @@ def _read(lane: Lane, given: BarrierConnected, now: Now) -> Done:
         if known and given.last_outcome in _UNFINISHED
         else _close(read, given, now, counts_agree=expected is not None and not gap)
     )
-    return Done(done.lane, (connected, *cleared, *gap, *done.effects))
+    return Done(done.lane, (connected, *gap, *done.effects))
 
 
 def _close(lane: Lane, given: BarrierConnected, now: Now, *, counts_agree: bool) -> Done:
