@@ -64,5 +64,9 @@ def _lines(data: Mapping[str, Value], *, granted: bool) -> list[str]:
 
 
 def _bar(data: Mapping[str, Value]) -> ScoreBar | None:
-    score, threshold, runner_up = (data[name] if isinstance(data[name], float) else None for name in ("score", "threshold", "runner_up"))
-    return None if score is None or threshold is None else ScoreBar(score, threshold, runner_up)
+    score, threshold = _figure(data["score"]), _figure(data["threshold"])
+    return None if score is None or threshold is None else ScoreBar(score, threshold, _figure(data["runner_up"]))
+
+
+def _figure(value: Value) -> float | None:
+    return value if isinstance(value, float) else None

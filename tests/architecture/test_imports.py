@@ -54,7 +54,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     # whole lanes for measuring and showing: they join parts as the composition root does, and stand beside it
     "agent.diagnostics.bench": (
         *("agent.authority.synthetic", "agent.diagnostics", "agent.drivers", "agent.config", "agent.parts", "agent.clock"),
-        *("agent.mailbox", "agent.runtime", *BELOW_DRIVERS),
+        *("agent.mailbox", "agent.liveness", "agent.runtime", *BELOW_DRIVERS),
     ),
     "agent.diagnostics.demo": ("agent.collector", "agent.diagnostics", "agent.drivers", "agent.settings", *BELOW_DRIVERS),
     "agent.diagnostics.demo.__main__": ("agent.cli", "agent.diagnostics", "agent.errors"),

@@ -44,23 +44,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _recognition(args: argparse.Namespace) -> dict[str, object]:
-    from agent.diagnostics.bench import recognition  # noqa: PLC0415
+    from agent.diagnostics.bench.recognition import measure  # noqa: PLC0415
 
-    return recognition.measure(blocks=args.blocks, people=args.people, progress=_bar("recognition", args.blocks))
+    return measure(blocks=args.blocks, people=args.people, progress=_bar("recognition", args.blocks))
 
 
 def _walk_ups(args: argparse.Namespace) -> dict[str, object]:
-    from agent.diagnostics.bench import lane  # noqa: PLC0415
+    from agent.diagnostics.bench.lane import measure  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="gate-bench-") as folder:
-        return lane.measure(args.walk_ups, args.people, Path(folder), progress=_bar("walk-ups", args.walk_ups))
+        return measure(args.walk_ups, args.people, Path(folder), progress=_bar("walk-ups", args.walk_ups))
 
 
 def _start(_args: argparse.Namespace) -> dict[str, object]:
-    from agent.diagnostics.bench import start  # noqa: PLC0415
+    from agent.diagnostics.bench.start import measure  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="gate-bench-") as folder:
-        return start.measure(STARTS, Path(folder), progress=_bar("start", STARTS))
+        return measure(STARTS, Path(folder), progress=_bar("start", STARTS))
 
 
 _MEASURES: Mapping[str, Callable[[argparse.Namespace], dict[str, object]]] = {

@@ -3,20 +3,13 @@
 Whole recognition: detect, align, quality, mirrored template, fusion, normalised search over 15,000 people, as `Recogniser.see` does it for
 a frame that it searches whole; beside it a frame in which a known face is followed. The bare calls are the fixed list of floor.py. All are
 measured in one process in interleaved blocks; only the ratios are told apart from one machine to the next.
-
-    python -m benchmarks.recognition [--blocks 20] [--people 15000] [--json]
 """
 
-import agent  # noqa: F401  before numpy, which it keeps to one thread
-
-# isort: split
-import argparse
-import json
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import cycle, islice
-from pathlib import Path
 
 import numpy as np
 
@@ -25,17 +18,16 @@ from agent.biometrics.gallery import Enrolled, Gallery, build
 from agent.biometrics.quality import Bounds
 from agent.core.identity import AccessRecord, Direction, PersonId, PersonStatus
 from agent.core.inputs import CalibrationKind, Pad, PadVerdict, ProbeCompared
+from agent.diagnostics.bench.figures import resident_mb, spread
+from agent.diagnostics.bench.floor import bare_calls
 from agent.diagnostics.walkup import portrait, walk_up
 from agent.vision.frame import U8, Frame
 from agent.vision.recogniser import SEARCH_EVERY, CameraState, Recogniser
 from agent.vision.sampler import Sampler, open_sampler
-from benchmarks.floor import bare_calls
 from models.pack import find_pack
 from models.places import DEFAULT_PACK, built_folder
 
-BLOCKS = 20
 FRAMES = 15  # of each side in one block; a block's figure is their median
-PEOPLE = 15_000
 REFERENCES = 3
 FRAME_NS = 66_666_667
 BOUNDS = Bounds(min_eye_distance_px=40, max_yaw=0.35, min_blur=15, min_brightness=50, max_brightness=210, max_clipped=0.1)
@@ -88,13 +80,7 @@ class Lane:
                 return took_ms
 
 
-def resident_mb(field: str = "VmRSS") -> float:
-    """Resident memory of this process, MB; VmHWM is its highest so far."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field + ":"))
-
-
-def measure(*, blocks: int, people: int) -> dict[str, object]:
+def measure(*, blocks: int, people: int, progress: Callable[[int], None]) -> dict[str, object]:
     """Returns medians in milliseconds, ratios with their spread over the blocks, and memory."""
     began = time.perf_counter()
     directory = find_pack(DEFAULT_PACK, (built_folder(),))
@@ -112,14 +98,18 @@ def measure(*, blocks: int, people: int) -> dict[str, object]:
     searched, followed = (Lane(recogniser, gallery, images, search_each=each) for each in (True, False))
     bare = bare_calls(directory, sampler.pack.manifest)
     probe = np.ascontiguousarray(gallery.table[7] + np.float32(0.01))
-    sides = {
+    sides: dict[str, Callable[[], float]] = {
         "bare": lambda: _timed(bare),
         "whole": searched.frame_ms,
         "followed": followed.frame_ms,
         "search": lambda: _timed(lambda: gallery.identify(probe)),
         "product": lambda: _timed(lambda: gallery.table @ probe),
     }
-    rows = [{name: statistics.median(side() for _ in range(FRAMES)) for name, side in sides.items()} for _ in range(blocks + 1)][1:]
+    rows = []
+    for block in range(blocks + 1):  # the first one warms up and is not counted
+        rows.append({name: statistics.median(side() for _ in range(FRAMES)) for name, side in sides.items()})
+        progress(block)
+    del rows[0]
     return {
         "pack": sampler.pack.id,
         "people": people,
@@ -132,30 +122,15 @@ def measure(*, blocks: int, people: int) -> dict[str, object]:
         "search_over_product": _ratio(rows, "search", "product"),
         "resident_mb": round(gate_mb),
         "resident_after_mb": round(resident_mb()),
-        "highest_mb": round(resident_mb("VmHWM")),
+        "highest_mb": round(resident_mb(field="VmHWM")),
     }
 
 
-def _timed(call: object) -> float:
+def _timed(call: Callable[[], object]) -> float:
     began = time.perf_counter()
-    call()  # type: ignore[operator]
+    call()
     return (time.perf_counter() - began) * 1000
 
 
 def _ratio(rows: list[dict[str, float]], above: str, below: str) -> dict[str, float]:
-    ratios = [row[above] / row[below] for row in rows]
-    return {"median": round(statistics.median(ratios), 3), "min": round(min(ratios), 3), "max": round(max(ratios), 3)}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Whole recognition of a frame over its bare onnxruntime calls.")
-    parser.add_argument("--blocks", type=int, default=BLOCKS)
-    parser.add_argument("--people", type=int, default=PEOPLE)
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    figures = measure(blocks=args.blocks, people=args.people)
-    print(json.dumps(figures) if args.json else "\n".join(f"{name:<20} {value}" for name, value in figures.items()))
-
-
-if __name__ == "__main__":
-    main()
+    return spread([row[above] / row[below] for row in rows])
