@@ -249,6 +249,15 @@ def test_another_pack_another_site_another_key_are_refused(authority: SyntheticA
         assert refused(gate) == reason
 
 
+def test_a_document_signed_under_another_number_is_refused(authority: SyntheticAuthority, gate: Gate) -> None:
+    """An older roster, signed anew as a newer one."""
+    authority.publish()
+    times = authority.times()
+    authority.repository.publish(authority.document(5, version=1), version=2, times=times)
+    authority.export(gate.folder)
+    assert refused(gate) == "tampered"
+
+
 def test_a_site_key_that_others_may_read_is_refused(authority: SyntheticAuthority, gate: Gate) -> None:
     (gate.disk / "site.key").chmod(0o640)
     authority.publish()
