@@ -53,9 +53,9 @@ def prompt_for(direction: Direction, lane: Lane, lacks: Lacks, guidance: Guidanc
     """What is shown now. In an emergency the way out says go, and nobody is invited in."""
     if lane.phase is Phase.EMERGENCY:
         return Prompt.GO if direction is Direction.EXIT else Prompt.OUT_OF_SERVICE
-    if lacks:
-        return Prompt.OUT_OF_SERVICE
     pending = lane.pending
     if pending is not None and pending.direction is direction and pending.accepted and lane.phase in (Phase.RELEASED, Phase.PASSING):
-        return Prompt.GO
+        return Prompt.GO  # also if the direction has just gone out of service: this person was let through
+    if lacks:
+        return Prompt.OUT_OF_SERVICE
     return Prompt.IDLE if guidance is None else guidance.prompt

@@ -207,6 +207,14 @@ def test_go_is_shown_while_the_way_is_free_and_only_on_that_side() -> None:
     assert ShowPrompt(ENTRY, Prompt.IDLE) in lane.hears(i.PassageCompleted(grant, ENTRY, 11))
 
 
+def test_who_is_let_through_still_sees_go_when_the_direction_closes_behind_them() -> None:
+    lane = Play()
+    lane.hears(i.ReleaseAccepted(lane.grants().grant))
+    assert prompts(lane.hears(SLOW)) == []
+    assert closed(lane)["entry"] == ["journal_slow"]
+    assert prompts(lane.hears(i.PassageCompleted(GrantNumber(1), ENTRY, 11))) == [Prompt.OUT_OF_SERVICE]
+
+
 # --- news only, and passing things on ---------------------------------------------------------------------------------------------------
 
 
