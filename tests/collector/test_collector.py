@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from agent.collector import cli
+from agent.collector.intake import take_in
 from agent.collector.settings import CollectorSettings, example, load
+from agent.collector.store import Store
 from agent.core.topics import Lane
 from agent.diagnostics.local_broker import LocalBroker
 from agent.drivers.journal import SqliteJournal
@@ -20,6 +22,7 @@ from tests.sim.clock import StandingClock
 from tests.sim.gate_end import GateEnd
 from tests.sim.lane_events import granted
 from tests.sim.listener import Listener
+from tests.sim.stingy_broker import StingyBroker
 from tests.sim.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -116,12 +119,26 @@ def test_many_gates_are_told_where_they_stand_although_the_broker_takes_few_mess
             assert centre.report()["total"] == 8 * 22
 
 
+def test_no_more_words_than_the_brokers_receive_maximum_are_on_the_way(tmp_path: Path) -> None:
+    store = Store(tmp_path / "events.db", simulation=False)
+    for number in range(8):
+        (tmp_path / f"g{number}").mkdir()
+        take_in(journal_of(tmp_path / f"g{number}", 1, gate=f"gate-{number}"), store)
+    store.close()
+    with StingyBroker(receive_maximum=3) as stingy:
+        with Centre(tmp_path, Broker(stingy.host, stingy.port, keepalive_s=5, tls=None)) as centre:
+            centre.wait_until_ready()
+            wait_for(lambda: len(stingy.topics) >= 3)
+            assert centre.end(signal.SIGTERM) == 0
+        assert len(stingy.topics) == 3
+
+
 # --- the commands -----------------------------------------------------------------------------------------------------------------
 
 
-def journal_of(folder: Path, rows: int, *, simulation: bool = False) -> Path:
+def journal_of(folder: Path, rows: int, *, gate: str = "gate-1", simulation: bool = False) -> Path:
     clock = StandingClock()
-    journal = SqliteJournal(folder / "journal.db", site="hk", gate="gate-1", simulation=simulation, clock=clock)
+    journal = SqliteJournal(folder / "journal.db", site="hk", gate=gate, simulation=simulation, clock=clock)
     journal.commit([granted(clock.now(), grant=n) for n in range(1, rows + 1)])
     journal.close()
     return folder / "journal.db"

@@ -167,9 +167,17 @@ def simulated_on_a_real_topic(good: Delivery) -> Delivery:
     return Delivery(good.topic, simulated(good).payload)
 
 
+def simulated_under_a_real_name(good: Delivery) -> Delivery:
+    body = envelope.read(good.payload).chained.replace(b'"simulation":false', b'"simulation":true')
+    return Delivery(good.topic, envelope.payload(body, chain.link(chain.GENESIS, body)))
+
+
+SPOILT = [wrong_topic, strange_topic, state_topic, retained, cut_short, too_long, flipped, simulated, simulated_on_a_real_topic]
+
+
 @pytest.mark.parametrize(
     "spoil",
-    [wrong_topic, strange_topic, state_topic, retained, cut_short, too_long, flipped, simulated, simulated_on_a_real_topic],
+    [*SPOILT, simulated_under_a_real_name],
     ids=lambda f: f.__name__,
 )
 def test_what_is_not_right_is_refused_and_does_not_stop_what_is(path: Path, store: Store, spoil: object) -> None:

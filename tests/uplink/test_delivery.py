@@ -4,12 +4,14 @@ import random
 import signal
 import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from agent.core import chain
 from agent.core.inputs import EventsAcknowledged
+from agent.core.moment import Moment
 from agent.core.topics import Lane
 from agent.diagnostics.local_broker import LocalBroker
 from agent.mqtt.broker import Broker
@@ -17,6 +19,7 @@ from tests.sim.centre import Centre
 from tests.sim.gate_end import GateEnd
 from tests.sim.listener import Listener
 from tests.sim.proxy import Proxy
+from tests.sim.stingy_broker import StingyBroker
 from tests.sim.waiting import wait_for
 
 LANE = Lane("hk", "gate-1", simulation=False)
@@ -94,6 +97,54 @@ def test_a_broker_that_takes_few_messages_at_once_is_not_overrun(tmp_path: Path)
             gate.record(200)
             gate.wait_until_delivered(30)
         assert "exceeded" not in mosquitto.log.lower()
+
+
+def test_no_more_than_the_brokers_receive_maximum_is_on_the_way(tmp_path: Path) -> None:
+    with StingyBroker(receive_maximum=6) as stingy:
+        with GateEnd(tmp_path / "gate", Broker(stingy.host, stingy.port, keepalive_s=1, tls=None), window=50) as gate:
+            gate.record(30)
+            wait_for(lambda: len(stingy.topics) >= 6)
+            wait_for(lambda: gate.journal.seq == 31 and any(report.connected for report in gate.reports()))
+            gate.uplink.stop()
+            assert gate.uplink.join(10)
+        assert sorted(set(stingy.topics)) == [LANE.event, LANE.state]
+        assert stingy.topics.count(LANE.event) == 5  # and one place is kept for the presence
+
+
+def test_a_broker_that_takes_no_message_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.drivers.uplink_flow.BROKER_SILENT_S", 0.5)
+    with ExitStack() as stack:
+        stingy = stack.enter_context(StingyBroker(receive_maximum=6))
+        gate = stack.enter_context(GateEnd(tmp_path / "gate", Broker(stingy.host, stingy.port, keepalive_s=5, tls=None)))
+        gate.record(1)
+        wait_for(lambda: gate.said("connected but takes no message"))
+
+
+def test_a_centre_that_is_silent_is_said_while_the_broker_is_there(tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.drivers.uplink_conversation.SILENT_S", 0.5)
+    with GateEnd(tmp_path / "gate", broker) as gate:
+        wait_for(lambda: gate.said("the broker is there, but the centre is not listening; events wait in the journal"))
+        assert gate.connected()
+        with Listener(broker, LANE.event):
+            wait_for(lambda: gate.said("the centre does not acknowledge"))
+
+
+def test_an_error_of_the_uplinks_own_ends_one_connection_and_no_more(tmp_path: Path, broker: Broker) -> None:
+    gate = GateEnd(tmp_path / "gate", broker)
+    good, calls = gate.uplink._clock, []
+
+    class FaultyOnce:
+        def now(self) -> Moment:
+            calls.append(1)
+            if len(calls) == 1:
+                raise RuntimeError("a fault of ours")
+            return good.now()
+
+    gate.uplink._clock = FaultyOnce()
+    with Centre(tmp_path, broker), gate:
+        wait_for(lambda: gate.said("a fault of ours"))
+        gate.record(3)
+        gate.wait_until_delivered()
 
 
 def test_a_gate_whose_centre_was_away_goes_on_when_it_is_back(tmp_path: Path, broker: Broker) -> None:

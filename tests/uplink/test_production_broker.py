@@ -259,6 +259,16 @@ def test_mosquitto_is_found_where_packages_put_it() -> None:
     assert Path(program()).is_file()
 
 
+def test_small_packets_leave_at_once(mosquitto: LocalBroker, authority: Authority) -> None:
+    link = Link(broker_for(mosquitto, authority.client("hk/gate-1")), client_id="x", subscribe={"x": False})
+    link.connect()
+    sock = link._client.socket()
+    assert isinstance(sock, ssl.SSLSocket)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert sock.version() == "TLSv1.3"
+    link.close()
+
+
 def test_a_lost_link_says_so_once(mosquitto: LocalBroker) -> None:
     link = Link(broker_for(mosquitto, None), client_id="x", subscribe={"x": False})
     link.connect()
