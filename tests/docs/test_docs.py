@@ -16,7 +16,7 @@ from tests.docs.pages import Command, all_commands, anchors, commands, links, na
 
 # Programs of the system that the pages tell a person to use.
 OF_THE_SYSTEM = frozenset(
-    {*("apt-get", "cat", "cd", "chmod", "cp", "git", "install", "journalctl", "ls", "pip", "python3"), *("systemctl", "systemd-sysusers"),
+    {*("apt-get", "cat", "rm", "cd", "chmod", "cp", "git", "install", "journalctl", "ls", "pip", "python3"), *("systemctl", "systemd-sysusers"),
      *("systemd-tmpfiles", "timedatectl", "udevadm", "make", "cc", "mosquitto", "openssl", "sqlite3", "mkdir", "head", "xxd")}
 )  # fmt: skip
 
