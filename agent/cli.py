@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "run": Command("agent.run_command", "run the lane of a configuration file"),
         "check": Command("agent.check_command", "say what a configuration would run, and refuse what cannot be"),
         "doctor": Command("agent.diagnostics.doctor", "look at this gate without a network and say what to mend"),
+        "lock-down": Command("agent.lock_down_command", "stop entry at this gate, or free it; the way out stays open"),
         "journal": Command("agent.diagnostics.journal_view", "show, export and verify the journal"),
         "models": Command("models.commands", "build, list and verify model packs"),
         "bench": Command("agent.diagnostics.bench", "measure recognition and release on this machine"),

@@ -68,8 +68,17 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         *("agent.ending", "agent.event_lines", "agent.pictures", "agent.drivers", *BELOW_DRIVERS),
     ),
     "agent.run_command": ("agent.app", "agent.config", "agent.plan", "agent.parts", "agent.errors", "agent.core", "agent.ports"),
+    "agent.lock_down_command": ("agent.config", "agent.drivers.control_socket"),
     "agent.check_command": ("agent.config", "agent.plan", "agent.errors"),
-    "agent.cli": ("agent.run_command", "agent.check_command", "agent.diagnostics", "agent.errors", "models", "firmware_bridge.errors"),
+    "agent.cli": (
+        "agent.run_command",
+        "agent.check_command",
+        "agent.lock_down_command",
+        "agent.diagnostics",
+        "agent.errors",
+        "models",
+        "firmware_bridge.errors",
+    ),
     "agent.__main__": ("agent.cli",),
     "agent": (),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli import main
 from agent.core.inputs import Input, LockDownSet
 from agent.drivers.control_socket import ControlSocket, ControlSocketError, ask
 
@@ -80,3 +81,18 @@ def test_a_dead_agents_socket_is_taken_over_and_a_running_ones_is_not(served: Pa
 def test_no_agent_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ControlSocketError, match=r"no agent answers there .* is it running"):
         ask(tmp_path / "none.sock", {"ask": "snapshot"})
+
+
+def test_the_lock_down_command_reaches_the_running_agent(served: Path, posted: list[Input], tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text(f'[gate]\nruntime_dir = "{served.parent}"\n')
+    assert main(["lock-down", "on", "--reason", "drill", "--config", str(config)]) == 0
+    assert main(["lock-down", "off", "--reason", "drill over", "--config", str(config)]) == 0
+    assert [(each.on, each.reason) for each in posted if isinstance(each, LockDownSet)] == [(True, "drill"), (False, "drill over")]
+
+
+def test_a_lock_down_without_an_agent_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text(f'[gate]\nruntime_dir = "{tmp_path}"\n')
+    assert main(["lock-down", "on", "--reason", "drill", "--config", str(config)]) == 1
+    assert "no agent answers there" in capsys.readouterr().err
