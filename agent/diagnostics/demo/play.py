@@ -1,6 +1,7 @@
 """Runs the demo's processes and plays the scene: the broker is killed while the enrolled person goes back, and comes back afterwards."""
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -56,17 +57,23 @@ class Running:
                     raise GateError(f"{self.name} did not come to '{what}' in {timeout_s:g} s; the end of {self._log}:\n{self._tail()}")
                 self._changed.wait(min(left, 0.2))
 
-    def stop(self) -> None:
-        """Ask it to stop, and wait; kill it if it does not."""
-        self._process.terminate()
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; below zero: the signal that ended it."""
+        return self._process.poll()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop (or do not ask: SIGKILL), and wait; kill it if it does not end. Returns its exit code."""
+        self._process.send_signal(how)
         try:
-            self._process.wait(STOP_S)
+            code = self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            code = self._process.wait()
         self._reader.join(STOP_S)
         if self._process.stdout is not None:
             self._process.stdout.close()
+        return code
 
     def _read(self, stream: IO[str]) -> None:
         with suppress(ValueError):  # closed by stop

@@ -6,7 +6,7 @@ Everything goes through the programs that an operator uses; nothing is put into 
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -118,12 +118,22 @@ def lay_out(site: Site, *, broker_port: int, say: Callable[[str], None]) -> None
     for name, scene in (("entry", ENTRY), ("exit", EXIT)):
         walkup.write_video(_scene(scene, people, seed=len(name)), site.camera(name), frames_per_s=FRAMES_PER_S)
     say(f"enrolling {PERSON} and signing the roster")
-    _write_enrolment(enrolled, site.folder / "enrol" / PERSON)
+    sign_roster(site, {PERSON: enrolled})
+    write_controller_key(site)
+    site.config.write_text(configuration(site, broker_port), encoding="utf-8")
+
+
+def sign_roster(site: Site, people: Mapping[str, Portrait]) -> None:
+    """An authority that enrols these people (by identifier), and a signed release of them in the folder that the gate looks at.
+
+    Raises:
+        GateError: a step was refused, in its own words.
+    """
+    for name, person in people.items():
+        _write_enrolment(person, site.folder / "enrol" / name)
     _run("gate-roster", "init", str(site.authority), "--site", "demo")
     for step in (("enrol", str(site.folder / "enrol")), ("release",), ("export", str(site.roster))):
         _run("gate-roster", step[0], "--authority", str(site.authority), *step[1:])
-    write_controller_key(site)
-    site.config.write_text(configuration(site, broker_port), encoding="utf-8")
 
 
 def program(name: str) -> str:
