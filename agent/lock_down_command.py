@@ -1,4 +1,4 @@
-"""`gate-agent lock-down on|off`: stops entry at this gate, or frees it, through the running agent's control socket. The way out stays open."""
+"""`gate-agent lock-down on|off`: stops entry at this gate, or frees it, through the running agent. The way out stays open."""
 
 import argparse
 import json

@@ -71,6 +71,9 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "agent.lock_down_command": ("agent.config", "agent.drivers.control_socket"),
     "agent.check_command": ("agent.config", "agent.plan", "agent.errors"),
     "agent.cli": (
+        *("agent.run_command", "agent.check_command", "agent.lock_down_command", "agent.diagnostics"),
+        *("agent.errors", "models", "firmware_bridge.errors"),
+    ),
         "agent.run_command",
         "agent.check_command",
         "agent.lock_down_command",
