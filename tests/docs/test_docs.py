@@ -16,9 +16,11 @@ from tests.docs.pages import Command, all_commands, anchors, commands, links, na
 
 # Programs of the system that the pages tell a person to use.
 OF_THE_SYSTEM = frozenset(
-    {*("apt-get", "cat", "rm", "cd", "chmod", "cp", "git", "install", "journalctl", "ls", "pip", "python3"), *("systemctl", "systemd-sysusers"),
-     *("systemd-tmpfiles", "timedatectl", "udevadm", "make", "cc", "mosquitto", "openssl", "sqlite3", "mkdir", "head", "xxd")}
-)  # fmt: skip
+    (
+        "apt-get cat cc cd chmod cp git head install journalctl ls make mkdir mosquitto openssl pip python3 rm sqlite3 systemctl "
+        "systemd-sysusers systemd-tmpfiles timedatectl udevadm xxd"
+    ).split()
+)
 
 
 def test_every_link_leads_somewhere() -> None:
