@@ -23,6 +23,7 @@ TELL_S = 0.25  # between two acknowledgements told to the control thread: each o
 STEADY_S = 10.0  # a connection is fruitful from here on; one that is not open by then never will be
 SILENT_S = 30.0  # rows waiting so long without any acknowledgement are worth a word
 ACK_LIMIT = 1024  # bytes
+DISPUTES_TOLD = 20  # different ones in one run: each becomes a row of the journal, and whoever lies to us must not be able to fill it
 
 _log = logging.getLogger("gate.uplink")
 
@@ -151,7 +152,7 @@ class Conversation:
             return
         ours = chain.GENESIS if said.seq == 0 else self._reader.head_at(said.seq, self._extent)
         if ours != said.head:
-            if said not in self._disputes:
+            if said not in self._disputes and len(self._disputes) < DISPUTES_TOLD:
                 self._disputes.add(said)
                 self._post(said)  # the control thread compares for itself, and records that the two differ
             return

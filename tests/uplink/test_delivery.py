@@ -14,6 +14,7 @@ from agent.core.inputs import EventsAcknowledged
 from agent.core.moment import Moment
 from agent.core.topics import Lane
 from agent.diagnostics.local_broker import LocalBroker
+from agent.drivers.uplink_conversation import DISPUTES_TOLD
 from agent.mqtt.broker import Broker
 from tests.sim.centre import Centre
 from tests.sim.gate_end import GateEnd
@@ -260,6 +261,17 @@ def test_an_acknowledgement_with_another_head_is_disputed_once_and_frees_nothing
         listener.publish(LANE.ack, {"epoch": gate.journal.epoch, "seq": 3, "head": listener.head(3)})
         wait_for(lambda: (gate.pump(), gate.delivered == 3)[1])
         assert [(dispute.seq, dispute.theirs) for dispute in gate.disputes] == [(4, "a" * 64)]
+
+
+def test_a_flood_of_false_acknowledgements_is_told_a_few_times(tmp_path: Path, broker: Broker) -> None:
+    with Listener(broker, LANE.event) as listener, GateEnd(tmp_path / "gate", broker) as gate:
+        gate.record(2)
+        wait_for(lambda: len(listener.messages) >= 3)
+        for number in range(60):
+            listener.publish(LANE.ack, {"epoch": gate.journal.epoch, "seq": 2, "head": f"{number:064x}"})
+        listener.publish(LANE.ack, {"epoch": gate.journal.epoch, "seq": 3, "head": listener.head(3)})
+        wait_for(gate.all_delivered)
+        assert len(gate.disputes) == DISPUTES_TOLD
 
 
 @pytest.mark.parametrize(
