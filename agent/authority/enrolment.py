@@ -27,7 +27,7 @@ SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", "
 SECOND_FACE: Final = 0.5
 """A second face of this part of the largest one's size makes it uncertain whose picture it is; a smaller one is a bystander."""
 
-UNLIKE: Final = 1.3
+UNLIKE: Final = 1.5
 """Distance of a picture to the nearest other of the same person, over the pack's plain threshold, from which it shows somebody else."""
 
 REMEDIES: Final[Mapping[SampleFault, str]] = MappingProxyType(

@@ -76,13 +76,13 @@ def test_no_picture_lies_in_the_authoritys_folder(authority: Authority, run: Run
 
 def test_each_picture_that_cannot_serve_says_why(run: Run, pictures: Pictures, faces: Faces) -> None:
     face = faces["astronaut"]
-    both = np.concatenate([cv2.resize(faces["astronaut"], (512, 600)), cv2.resize(faces["admiral"], (512, 600))], axis=1)
+    both = np.concatenate([moved(face, scale=1.5)[:600], moved(faces["admiral"])[:600]], axis=1)
     done = run(
         pictures(
             astronaut={
                 "blurred.png": cv2.GaussianBlur(moved(face, scale=1.4), (0, 0), 8),
                 "broken.jpg": b"\xff\xd8\xff not a picture",
-                "dark.png": moved(face, scale=1.4, light=0.1),
+                "dark.png": moved(face, scale=1.4, light=0.2),
                 "empty.png": b"",
                 "good.png": moved(face, scale=1.4),
                 "nobody.png": np.full((480, 640, 3), 127, dtype=np.uint8),
