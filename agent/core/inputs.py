@@ -47,8 +47,8 @@ class SampleQuality:
     eye_distance_px: float
     yaw: float  # share of the eye distance by which the nose is off the middle of the eyes, -1..1
     blur: float  # variance of the Laplacian on the aligned chip, grey levels squared
-    brightness: float  # mean grey level of the aligned chip, 0..255
-    clipped: float  # share of pixels at 0 or 255, 0..1
+    brightness: float  # mean grey level of the face on the aligned chip, 0..255
+    clipped: float  # share of pixels at 0..2 or 253..255, 0..1
 
 
 @dataclass(frozen=True, slots=True)
