@@ -30,6 +30,12 @@ SECOND_FACE: Final = 0.5
 UNLIKE: Final = 1.5
 """Distance of a picture to the nearest other of the same person, over the pack's plain threshold, from which it shows somebody else."""
 
+FRAME: Final = 0.25
+"""Width of the rim that is put around a picture, in its longer side."""
+
+CUT_OFF: Final = 0.25
+"""Eyes, nose and mouth must lie so far inside of the picture, in eye distances; nearer to the edge, cheek or chin are missing."""
+
 REMEDIES: Final[Mapping[SampleFault, str]] = MappingProxyType(
     {
         SampleFault.TOO_FAR: "the face is too small; take it from nearer, or with more pixels",
@@ -94,15 +100,31 @@ def portraits(folder: Path, sampler: Sampler, *, same_face: float) -> Portraits:
 def _sample(file: Path, sampler: Sampler) -> tuple[Sample | None, str | None]:
     """The largest face of a picture, and why it does not serve."""
     try:
-        found = sampler.sample_faces(read_picture(file))
+        image = read_picture(file)
     except PictureError as error:
         return None, str(error)
+    found = sampler.sample_faces(_framed(image))
     if not found:
         return None, "no face is found; the face must be large and look ahead"
     largest = found[0]
     if len(found) > 1 and found[1].quality.eye_distance_px > SECOND_FACE * largest.quality.eye_distance_px:
         return None, f"{REMEDIES[SampleFault.SEVERAL_FACES]} ({len(found)} found)"
-    return largest, None if largest.fault is None else REMEDIES[largest.fault]
+    fault = SampleFault.TOO_CLOSE if _is_cut_off(largest, image) else largest.fault
+    return largest, None if fault is None else REMEDIES[fault]
+
+
+def _framed(image: U8) -> U8:
+    """The picture with its edge continued: a passport crop ends at the hair, where the detector and the aligned chip still look."""
+    rim = round(FRAME * max(image.shape[:2]))
+    return np.asarray(cv2.copyMakeBorder(image, rim, rim, rim, rim, cv2.BORDER_REPLICATE), dtype=np.uint8)
+
+
+def _is_cut_off(sample: Sample, image: U8) -> bool:
+    """Whether part of the face itself lies outside of the picture that was given."""
+    rim = round(FRAME * max(image.shape[:2]))
+    room = CUT_OFF * sample.quality.eye_distance_px
+    places = sample.landmarks - rim
+    return bool((places < room).any() or (places[:, 0] > image.shape[1] - room).any() or (places[:, 1] > image.shape[0] - room).any())
 
 
 def _strangers(samples: Mapping[str, Sample], *, metric: Metric, limit: float) -> dict[str, str]:

@@ -26,7 +26,7 @@ from agent.vision.sampler import Sample
 WANTED_PICTURES: Final = 3
 """Fewer are taken with a warning: the mean of three misses a rightful person a third as often as one picture does."""
 
-LOOKALIKE: Final = 1.2
+LOOKALIKE: Final = 1.1
 """Distance of two people's means, over the pack's plain threshold, below which they are reported as look-alikes."""
 
 Progress = Callable[[int, int, str], None]

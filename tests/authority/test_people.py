@@ -108,6 +108,19 @@ def test_each_picture_that_cannot_serve_says_why(run: Run, pictures: Pictures, f
     }
 
 
+def test_a_passport_crop_serves_and_a_face_without_its_mouth_does_not(run: Run, pictures: Pictures, faces: Faces, sampler: Sampler) -> None:
+    face = moved(faces["astronaut"], scale=1.5)
+    (sample,) = sampler.sample_faces(face)
+    eyes, mouth = sample.landmarks[:2].mean(axis=0), sample.landmarks[3:].mean(axis=0)
+    (x, y), reach = ((eyes + mouth) / 2).astype(int).tolist(), int(1.15 * sample.quality.eye_distance_px)
+    crop = np.ascontiguousarray(face[y - reach : y + reach, x - reach : x + reach])
+    below = int(mouth[1])
+    done = run(pictures(astronaut={"crop.png": crop, "no-mouth.png": np.ascontiguousarray(face[:below])}))["astronaut"]
+    found = reasons(done)
+    assert found.pop("crop.png") is None
+    assert (found["no-mouth.png"] or "")[:19] in ("the face is cut off", "no face is found; t")
+
+
 def test_a_person_without_a_good_picture_is_refused_and_not_kept(authority: Authority, run: Run, pictures: Pictures) -> None:
     done = run(pictures(nobody={"grey.png": np.full((480, 640, 3), 90, dtype=np.uint8)}, none={}))
     assert {name: (each.refused or "")[:17] for name, each in done.items()} == {"nobody": "no picture serves", "none": "no picture serves"}
