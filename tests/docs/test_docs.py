@@ -16,10 +16,23 @@ from tests.docs.pages import Command, all_commands, anchors, commands, links, na
 
 # Programs of the system that the pages tell a person to use.
 OF_THE_SYSTEM = frozenset(
-    (
-        "apt-get cat cc cd chmod cp git head install journalctl ls make mkdir mosquitto openssl pip python3 rm sqlite3 systemctl "
-        "systemd-sysusers systemd-tmpfiles timedatectl udevadm xxd"
-    ).split()
+    {
+        *("apt-get", "cat", "cc", "cd", "chmod", "cp", "git", "head", "install", "journalctl", "ls", "make", "mkdir"),
+        *(
+            "mosquitto",
+            "openssl",
+            "pip",
+            "python3",
+            "rm",
+            "sqlite3",
+            "systemctl",
+            "systemd-sysusers",
+            "systemd-tmpfiles",
+            "timedatectl",
+            "udevadm",
+            "xxd",
+        ),
+    }
 )
 
 
