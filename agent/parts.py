@@ -108,7 +108,9 @@ def recogniser_opener(wanted: RecognitionConfig) -> Callable[[], Recogniser]:
     def open_recogniser() -> Recogniser:
         sampler = open_sampler(wanted.pack, (wanted.packs_dir,), threads=wanted.threads, bounds=bounds(wanted))
         sampler.warm_up()
-        return Recogniser(sampler, frames=wanted.frames, pad=Pad(PadVerdict.OFF))
+        # No pack of this version detects presentation attacks: where it is required, every probe says that nothing is known of it.
+        verdict = PadVerdict.OFF if wanted.pad is PadMode.OFF else PadVerdict.INCONCLUSIVE
+        return Recogniser(sampler, frames=wanted.frames, pad=Pad(verdict))
 
     return open_recogniser
 
