@@ -214,6 +214,8 @@ def _create(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)
+    for suffix in ("-wal", "-shm"):  # of a file that was moved aside without them: SQLite would play them into the new one
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
     os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     connection = sqlite3.connect(beside, isolation_level=None)
     try:

@@ -222,6 +222,18 @@ def test_lock_downs_and_rosters_from_two_threads_do_not_disturb_each_other(tmp_p
     assert (faults, held(again), again.lock_down()) == ([], {11}, True)
 
 
+def test_a_log_left_behind_by_a_file_set_aside_is_not_played_into_the_new_one(tmp_path: Path) -> None:
+    store = TrustStore(tmp_path / "trust.db")
+    store.set_lock_down(on=True)  # stands in the -wal alone, because nothing was checkpointed
+    log = (tmp_path / "trust.db-wal").read_bytes()
+    assert log
+    store.close()
+    (tmp_path / "trust.db").rename(tmp_path / "trust.db.damaged")
+    (tmp_path / "trust.db-wal").write_bytes(log)
+    again = TrustStore(tmp_path / "trust.db")
+    assert (again.fault, again.lock_down(), again.floors()) == (None, False, NO_FLOORS)
+
+
 def test_the_first_file_is_whole_or_absent(tmp_path: Path) -> None:
     """Killed while it made the file: what lies beside is no trust.db, and the next start makes one."""
     (tmp_path / ".trust.db.new").write_bytes(b"half")
