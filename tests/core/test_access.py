@@ -120,6 +120,11 @@ def test_who_came_from_elsewhere_goes_on_only_with_an_access_level_that_leads_th
     assert decided(EXIT, person(member(rules=BOTH_WAYS[1:]))) is None
 
 
+def test_only_the_way_back_is_open_to_who_came_in_here() -> None:
+    lane = Play(rules=replace(RULES, anti_passback=False), known=INSIDE)
+    assert decided(ENTRY, person(member(rules=())), lane=lane) is DenyReason.AREA
+
+
 @pytest.mark.parametrize("rules", [(replace(BOTH_WAYS[0], destination=Area("park-b")),), (replace(BOTH_WAYS[0], origin=Area("park-b")),)])
 def test_an_access_level_of_another_lane_opens_nothing_here(rules: tuple[AccessRule, ...]) -> None:
     assert decided(ENTRY, person(member(rules=rules))) is DenyReason.AREA

@@ -3,10 +3,14 @@
 import pytest
 
 from agent.core import inputs as i
+from agent.core import passage
+from agent.core.access import Grant
 from agent.core.effects import Believe, CancelRelease, Phase, Prompt, Record, ReleaseBarrier, ShowPrompt, Stop, StoreLockDown, WatchSubject
 from agent.core.events import EventType
 from agent.core.identity import NO_GRANT, Direction, GrantNumber, TrackId
 from agent.core.known import LastKnown
+from agent.core.lane import AccessGranted
+from agent.core.rules import Now
 from tests.core.inputs import MS, member
 from tests.core.play import UP, Play, connected, events, person, types
 
@@ -118,6 +122,45 @@ def test_a_cancel_that_came_too_late_leaves_an_unconfirmed_passage() -> None:
     unconfirmed = {"grant": 1, "person": "ada", "direction": "entry", "reason": "subject_replaced", "passage_counter": 11}
     assert [(e.type, e.data) for e in events(effects)] == [(EventType.PASSAGE_UNCONFIRMED, unconfirmed)]
     assert lane.grants(track=TrackId(2)).grant == 2, "an unconfirmed entry does not count for anti-passback"
+
+
+def test_somebody_who_passes_after_the_subject_had_gone_is_unconfirmed() -> None:
+    lane = Play()
+    lane.grants()
+    lane.hears(i.ReleaseAccepted(ONE), i.TrackLost("entry", TrackId(1), lane.now_ns))
+    lane.waits(700)
+    effects = lane.hears(i.CancelTooLate(ONE), i.PassageCompleted(ONE, Direction.ENTRY, 11))
+    assert [(e.type, e.data["reason"]) for e in events(effects)] == [(EventType.PASSAGE_UNCONFIRMED, "subject_gone")]
+
+
+def test_a_loss_stamped_in_the_future_gives_no_more_time() -> None:
+    lane = Play()
+    lane.grants()
+    lane.hears(i.TrackLost("entry", TrackId(1), lane.now_ns + 60_000 * MS))
+    assert CancelRelease(ONE) in lane.waits(700)
+
+
+def test_a_deadline_is_seen_after_any_input_and_not_on_a_tick_alone() -> None:
+    lane = Play()
+    lane.grants()
+    lane.hears(i.TrackLost("entry", TrackId(1), lane.now_ns))
+    assert CancelRelease(ONE) in lane.hears(i.UplinkReported(connected=True), after_ms=700)
+
+
+def test_a_grant_is_recorded_as_cancelled_once() -> None:
+    lane = Play()
+    lane.grants()
+    lane.hears(i.SubjectReplaced("entry", TrackId(1), lane.now_ns), i.EmergencyRaised())
+    assert [e.data["reason"] for e in events(lane.all, EventType.GRANT_CANCELLED)] == ["subject_replaced"]
+    assert [e.data["cause"] for e in events(lane.all, EventType.PASSAGE_NOT_MADE)] == ["emergency"]
+
+
+@pytest.mark.parametrize(("number", "life_ms"), [(0, 1_000), (2, 1_000), (1, 0), (1, -1)])
+def test_a_grant_with_another_number_or_past_its_time_releases_nothing(number: int, life_ms: int) -> None:
+    lane = Play()
+    grant = Grant(GrantNumber(number), member().person, Direction.ENTRY, lane.now_ns + life_ms * MS)
+    after, effects = passage.advance(lane.state.lane, AccessGranted(grant, "entry", TrackId(1), {}), Now(lane.rules, lane.moment()))
+    assert (after, effects) == (lane.state.lane, ())
 
 
 @pytest.mark.parametrize(
