@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.architecture.source import Module, lies_in, listed, module, modules
+from tests.architecture.source import ROOT, Module, lies_in, listed, module, modules
 
 MOST_LINES = 400  # beyond it a file certainly holds two jobs; from 250 on it usually does
 
@@ -20,6 +20,16 @@ BROAD_EXCEPTS: frozenset[tuple[str, str]] = frozenset(
         ("agent/drivers/roster_loader.py", "_run"),
         ("agent/drivers/uplink.py", "_connect_once"),  # reports, ends this connection, and the thread makes another
         ("models/session.py", "__init__"),  # onnxruntime raises a dozen unrelated classes, all straight from Exception
+    }
+)
+
+# The only files that start threads; docs/ARCHITECTURE.md gives the reason for each of the gate's.
+THREADS = frozenset(
+    {
+        *("agent/drivers/camera.py", "agent/drivers/recognition.py", "agent/drivers/barrier.py", "agent/drivers/uplink.py"),
+        *("agent/drivers/roster_loader.py", "agent/drivers/control_socket.py"),
+        *("agent/diagnostics/demo/play.py", "agent/diagnostics/bench/lane.py"),
+        *("firmware_bridge/emulator/shell.py", "firmware_bridge/emulator/__main__.py"),
     }
 )
 
@@ -170,3 +180,34 @@ def test_only_the_top_of_a_thread_catches_everything() -> None:
 )
 def test_a_broad_except_is_seen(text: str) -> None:
     assert list(broad_excepts(module("agent.x", text))) == [("agent/x.py", "<module>")]
+
+
+# --- threads ----------------------------------------------------------------------------------------------------------------------
+
+
+def starts_threads(of: Module) -> bool:
+    made = {"Thread", "Timer", "ThreadPoolExecutor", "ProcessPoolExecutor", "start_new_thread", "loop_start", "create_task"}
+    return any(isinstance(node, ast.Call) and _names(node.func) & made for node in ast.walk(of.tree))
+
+
+def test_threads_are_started_only_where_they_are_owned() -> None:
+    unlike = sorted({m.place for m in modules() if starts_threads(m)} ^ THREADS)
+    assert not unlike, listed(unlike)
+
+
+def test_every_thread_of_the_gate_is_in_the_architecture_page() -> None:
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    names = {
+        node.value.value
+        for m in modules()
+        if lies_in(m.name, "agent.drivers")
+        for node in ast.walk(m.tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "name" and isinstance(node.value, ast.Constant)
+    }
+    assert "gate-barrier" in names
+    assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+@pytest.mark.parametrize("text", ["threading.Thread(target=f)", "Timer(1, f)", "client.loop_start()"])
+def test_a_thread_is_seen(text: str) -> None:
+    assert starts_threads(module("agent.x", text))
