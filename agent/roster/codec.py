@@ -119,8 +119,7 @@ def decode(data: bytes) -> Roster:
     form = _form(Fields(top.take("template"), place="template"))
     areas = tuple(Area(label(a, place=f"areas[{i}]")) for i, a in enumerate(top.take_list("areas", low=0, high=AREAS_MAX)))
     levels = {name: _level(name, content, areas) for name, content in top.take_map("levels", high=LEVELS_MAX).items()}
-    people = [_person(row, index, form, levels) for index, row in enumerate(top.take_list("people", low=0, high=PEOPLE_MAX))]
-    _check_no_double(people)
+    people = _people(top.take_list("people", low=0, high=PEOPLE_MAX), form, levels)
     issued_s = top.take_int("issued", low=0, high=TIME_MAX_S)
     expires_s = top.take_int("expires", low=issued_s, high=issued_s + VALIDITY_MAX_S)
     roster = Roster(
@@ -244,6 +243,15 @@ def _interval(row: object, place: str) -> Interval:
         start_minute=start_minute,
         end_minute=integer(end, low=start_minute + 1, high=2 * _DAY_MINUTES, place=f"{place}[2]"),
     )
+
+
+def _people(rows: list[object], form: TemplateForm, levels: Mapping[str, object]) -> list[Person]:
+    people = []
+    for index, row in enumerate(rows):
+        people.append(_person(row, index, form, levels))
+        rows[index] = None  # a large roster must not lie in memory twice while a gate starts
+    _check_no_double(people)
+    return people
 
 
 def _person(row: object, index: int, form: TemplateForm, levels: Mapping[str, object]) -> Person:

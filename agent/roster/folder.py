@@ -31,13 +31,16 @@ class Repository(FetcherInterface):
     def download_bytes(self, url: str, max_length: int) -> bytes:
         """As the client's own, but in memory: a full /tmp must not keep a gate from its roster."""
         self.last = (url, b"")
-        data = bytearray()
+        chunks, length = [], 0
         for chunk in self.fetch(url):
-            data += chunk
-            if len(data) > max_length:
+            chunks.append(chunk)
+            length += len(chunk)
+            if length > max_length:
                 raise DownloadLengthMismatchError(f"{url} is longer than {max_length} bytes")
-        self.last = (url, bytes(data) if url.startswith(METADATA) else b"")
-        return bytes(data)
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if url.startswith(METADATA):
+            self.last = (url, data)
+        return data
 
 
 class FolderRepository(Repository):
