@@ -21,7 +21,7 @@ from agent.roster.secrecy import read_key
 from agent.roster.trust import Expected, Release
 
 AGAIN_NS: Final = 60 * NS_PER_S
-"""How often what was refused is tried again unchanged: the clock or the site key may have been mended meanwhile."""
+"""How often what was refused is tried again unchanged: the clock may have been mended. Any other change is seen at the next look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,10 @@ class _Refusal:
     detail: str
     seen: Fingerprint
     due_ns: int
+
+
+_Conditions = tuple[Expected | str, tuple[tuple[int, int, int] | None, ...]]
+"""What a verdict rests on beside the release and the clock: what this gate is set up for (or why that is not known), root and site key."""
 
 
 class RosterLoader:
@@ -85,6 +89,7 @@ class RosterLoader:
         self._kept_due_ns = 0
         self._kept_refusal = ""
         self._refusal: _Refusal | None = None
+        self._conditions: _Conditions | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -116,12 +121,21 @@ class RosterLoader:
         if not self._store.reopen() and self._store.fault is not None:
             self._say_kept_refusal(self._store.fault)
             return
-        if was_out:
-            self._refusal, self._kept_due_ns = None, 0  # the file was mended or set aside: everything is worth another try
+        conditions = self._conditions_now()
+        if was_out or conditions != self._conditions:
+            self._conditions = conditions
+            self._refusal, self._kept_due_ns = None, 0  # something was mended or exchanged: everything is worth another try
         if self._in_force is None and self._kept_due_ns <= self._fresh_ns:
             self._kept_due_ns = self._fresh_ns + AGAIN_NS
             self._take_kept()
         self._look_at_folder()
+
+    def _conditions_now(self) -> _Conditions:
+        try:
+            expected: Expected | str = self._expected()
+        except RosterError as error:
+            expected = str(error)
+        return expected, tuple(_stamp(file) for file in (self._sources.root, self._sources.site_key))
 
     # --- what trust.db holds ---
 
@@ -217,3 +231,12 @@ class RosterLoader:
                 expires_s=roster.expires_s,
             )
         )
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    """What a file looks like from outside; None: it is not there."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

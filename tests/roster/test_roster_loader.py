@@ -8,7 +8,8 @@ from pathlib import Path
 
 from agent.authority.synthetic import FORM, SyntheticAuthority
 from agent.core.inputs import RosterLoaded, RosterRefused
-from agent.drivers.roster_loader import AGAIN_NS, RosterLoader
+from agent.drivers.roster_loader import RosterLoader
+from agent.roster.secrecy import new_key, write_key
 from agent.roster.trust import Expected
 from tests.roster.conftest import Gate
 from tests.roster.test_trust_attacks import install
@@ -103,8 +104,30 @@ def test_a_site_key_that_comes_later_is_found(authority: SyntheticAuthority, gat
     gate.look()
     assert set(gate.refusals()) == {"unreadable"}
     (gate.disk / "mislaid.key").rename(gate.disk / "site.key")
-    assert gate.loader is not None
-    gate.loader._kept_due_ns -= AGAIN_NS  # its minute has passed
+    gate.look()
+    assert gate.versions() == [1]
+
+
+def test_what_was_refused_is_tried_again_at_the_next_look_once_the_key_is_mended(authority: SyntheticAuthority, gate: Gate) -> None:
+    (gate.disk / "site.key").rename(gate.disk / "right.key")
+    write_key(gate.disk / "site.key", new_key())
+    authority.publish()
+    authority.export(gate.folder)
+    gate.look()
+    assert gate.refusals() == ["wrong_key"]
+    assert gate.look() == []
+    (gate.disk / "right.key").replace(gate.disk / "site.key")
+    gate.look()
+    assert (gate.versions(), gate.refusals()) == ([1], ["wrong_key"])
+
+
+def test_a_model_pack_that_comes_later_is_found_at_the_next_look(authority: SyntheticAuthority, gate: Gate) -> None:
+    authority.publish()
+    authority.export(gate.folder)
+    pack, gate.pack = gate.pack, "pack-of-another"
+    gate.look()
+    assert (gate.refusals(), gate.look()) == (["wrong_pack"], [])
+    gate.pack = pack
     gate.look()
     assert gate.versions() == [1]
 
