@@ -13,6 +13,7 @@ from agent.core.identity import Area
 from agent.core.inputs import Pad, PadVerdict
 from agent.drivers.barrier import BarrierPort, read_key
 from agent.drivers.camera_sources import SourceSettings
+from agent.errors import GateError
 from agent.mqtt.broker import Broker, Tls
 from agent.roster.errors import Reason, RosterError
 from agent.roster.trust import Expected
@@ -106,8 +107,11 @@ def recogniser_opener(wanted: RecognitionConfig) -> Callable[[], Recogniser]:
     """What opens the models; called in the recognition thread, and again after a failure."""
 
     def open_recogniser() -> Recogniser:
-        sampler = open_sampler(wanted.pack, (wanted.packs_dir,), threads=wanted.threads, bounds=bounds(wanted))
-        sampler.warm_up()
+        try:
+            sampler = open_sampler(wanted.pack, (wanted.packs_dir,), threads=wanted.threads, bounds=bounds(wanted))
+            sampler.warm_up()
+        except ModelError as error:
+            raise GateError(str(error)) from error
         # No pack of this version detects presentation attacks: where it is required, every probe says that nothing is known of it.
         verdict = PadVerdict.OFF if wanted.pad is PadMode.OFF else PadVerdict.INCONCLUSIVE
         return Recogniser(sampler, frames=wanted.frames, pad=Pad(verdict))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from agent.core.effects import Believe, Effect, Phase, Prompt, ShowPrompt, WatchSubject
 from agent.core.events import EventType
-from agent.core.health import Health, Lacks, is_stale, lacks
+from agent.core.health import Health, Lack, Lacks, is_stale, lacks
 from agent.core.identity import Direction, TrackId
 from agent.core.lane import Lane, record
 from agent.core.prompts import Guidance, fade, prompt_for
@@ -38,8 +38,12 @@ def told(side: Side, health: Health, lane: Lane, now: Now) -> tuple[Side, tuple[
 
 
 def _service_change(side: Side, missing: Lacks, now: Now) -> tuple[Effect, ...]:
-    """Closed is said again when something more is missing, not when something is mended and the rest is not."""
-    new = {lack for lack, _ in missing} - {lack for lack, _ in side.lacks or ()}
+    """Closed is said again when something more is missing, not when something is mended and the rest is not.
+
+    Camera, controller and roster have events of their own for their words; recognition has none, so its new words are said here.
+    """
+    before = dict(side.lacks or ())
+    new = {lack for lack, detail in missing if lack not in before or (lack is Lack.RECOGNITION and detail != before[lack])}
     if new:
         reasons = ",".join(lack for lack, _ in missing)
         detail = next(detail for lack, detail in missing if lack in new)

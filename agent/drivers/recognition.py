@@ -15,6 +15,7 @@ from agent.core.identity import Direction, TrackId
 from agent.core.inputs import ProbeCompared, RecognitionReported
 from agent.core.moment import NS_PER_S
 from agent.drivers.frame_slots import FrameSlots
+from agent.errors import GateError
 from agent.ports import Post
 from agent.vision.frame import U8
 from agent.vision.recogniser import CameraState, Recogniser
@@ -34,7 +35,8 @@ class Recognition:
 
     Args:
         cameras: name -> which way the people want to go whom it sees.
-        open_recogniser: opens the models; called in this thread, so that the rest of the agent starts meanwhile.
+        open_recogniser: opens the models; called in this thread, so that the rest of the agent starts meanwhile. Raises GateError for
+            what a person can mend.
         on_probe: called with each probe and its frame, for the pictures of a simulation; a gate keeps no pictures.
     """
 
@@ -92,10 +94,11 @@ class Recognition:
         while not self._stopping.is_set():
             try:
                 self._recognise()
+            except GateError as error:  # what is missing or broken, in words; it may be mended meanwhile
+                self._fail(f"recognition failed and is opened anew: {error}")
             except Exception as error:  # noqa: BLE001  the top of the thread: it is said, and everything begins anew
-                _log.exception("recognition failed")
-                self._say(RecognitionReported(ready=False, detail=f"recognition failed and is opened anew: {error}"))
-                self._rest(PAUSE_S)
+                _log.exception("recognition met an error of its own")
+                self._fail(f"recognition met an error of its own and is opened anew: {error!r}")
 
     def _recognise(self) -> None:
         """Open the models and look at frames until it is asked to stop, or fails."""
@@ -138,8 +141,14 @@ class Recognition:
             self._fresh_ns = time.monotonic_ns()
             self._has_gallery.wait(TURN_S)
 
+    def _fail(self, detail: str) -> None:
+        self._say(RecognitionReported(ready=False, detail=detail))
+        self._rest(PAUSE_S)
+
     def _say(self, report: RecognitionReported) -> None:
         if report != self._said:
+            if not report.ready:
+                _log.warning("%s", report.detail)
             self._said = report
             self._post(report)
 

@@ -40,6 +40,14 @@ def test_a_lane_starts_out_of_service_and_opens_when_all_parts_have_reported() -
     assert ShowPrompt(ENTRY, Prompt.IDLE) in effects
 
 
+def test_why_recognition_fails_is_told_in_its_own_words_also_where_it_never_worked() -> None:
+    lane = Play(up=())
+    effects = lane.hears(i.RecognitionReported(ready=False, detail="no pack"))
+    told = events(effects, EventType.SERVICE_CLOSED)
+    assert [(e.data["direction"], e.data["detail"]) for e in told] == [("entry", "no pack"), ("exit", "no pack")]
+    assert EventType.SERVICE_CLOSED not in types(lane.hears(i.RecognitionReported(ready=False, detail="no pack")))
+
+
 # What is lost -> the reasons for entry and for the way out.
 LOSSES: dict[str, tuple[i.Input, list[str], list[str]]] = {
     "entry camera": (i.CameraReported("entry", ENTRY, i.CameraCondition.FROZEN), ["camera"], []),
