@@ -9,3 +9,5 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # A camera that gives nothing holds a read for so many seconds (10 if left alone), and OpenCV's warnings say what its camera says better.
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "3")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+# FFmpeg's too: at each try to reach an absent network camera it writes a line. 8: fatal.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")
