@@ -16,6 +16,7 @@ from agent import parts
 from agent.clock import SystemClock
 from agent.config import Config
 from agent.core import controller
+from agent.core.controller import State
 from agent.core.effects import Effect, ShowPrompt
 from agent.core.events import EVENTS, Event, Severity
 from agent.core.identity import Direction
@@ -70,6 +71,7 @@ class App:
         self._mailbox = Mailbox()
         self._supervisor = Supervisor()
         self._asked_to_stop: str | None = None
+        self._status = ""
         self._ending = UntilEnd(camera.name for camera in config.camera) if options.until_end else None
         self._pictures = None if options.pictures is None else DecisionPictures(options.pictures)
 
@@ -127,7 +129,7 @@ class App:
         )
         roster = RosterLoader(
             sources=Sources(config.roster.source, config.roster.root, config.roster.site_key_file),
-            expected=parts.expected_roster(config),
+            expected=parts.expected_roster(config, options),
             store=store,
             clock=clock,
             poll_s=config.roster.poll_s,
@@ -207,6 +209,10 @@ class App:
         liveness.look(now_ns)
         if is_fresh(barrier, now_ns, BARRIER_LIMIT_NS):
             self._supervisor.beat()
+        status = _status(runtime.state)
+        if status != self._status:
+            self._status = status
+            self._supervisor.status(status)
         if self._asked_to_stop is None and self._ending is not None and self._ending.is_reached(runtime.state, now_ns):
             self._asked_to_stop = "the recordings ended"
         if self._asked_to_stop is not None and not runtime.state.stopping:
@@ -234,6 +240,13 @@ def _brief(event: Event) -> str:
 
 def _log_prompt(prompt: ShowPrompt) -> None:
     _log.debug("%s: %s", prompt.direction, prompt.prompt)
+
+
+def _status(state: State) -> str:
+    """One line for `systemctl status`: what is in service, and what is missing."""
+    sides = controller.snapshot(state)["service"].items()
+    words = [f"{way} {'open' if side['open'] else 'closed: ' + ','.join(r['reason'] for r in side['reasons'])}" for way, side in sides]
+    return "; ".join([*words, f"lane {state.lane.phase}"])
 
 
 def _camera_silent(camera: str, direction: Direction) -> Callable[[str], Input]:

@@ -119,7 +119,7 @@ def recogniser_opener(wanted: RecognitionConfig) -> Callable[[], Recogniser]:
     return open_recogniser
 
 
-def expected_roster(config: Config) -> Callable[[], Expected]:
+def expected_roster(config: Config, options: Options) -> Callable[[], Expected]:
     """What says which rosters fit this gate. It is asked each time, because a missing pack may arrive while the agent runs."""
 
     def expected() -> Expected:
@@ -132,6 +132,7 @@ def expected_roster(config: Config) -> Callable[[], Expected]:
             pack=manifest.id,
             template_length=manifest.embedder.template_length,
             metric=Metric(manifest.embedder.metric),
+            simulation=options.simulation,
         )
 
     return expected

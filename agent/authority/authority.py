@@ -55,13 +55,21 @@ class Authority:
 
     @classmethod
     def found(
-        cls, folder: Path, *, site: str, pack: str, quorums: Mapping[str, Quorum], passphrase: bytes | None, now_s: int
+        cls,
+        folder: Path,
+        *,
+        site: str,
+        pack: str,
+        quorums: Mapping[str, Quorum],
+        passphrase: bytes | None,
+        now_s: int,
+        simulation: bool = False,
     ) -> "Authority":
         """Make an authority. Raises AuthorityError: the folder is not empty."""
         if folder.exists() and any(folder.iterdir()):
             raise AuthorityError(f"{folder} is not empty; name a new folder (an authority is never made over another)")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(folder / plan.FILE, plan.example(site=site, pack=pack).encode())
+        write_whole(folder / plan.FILE, plan.example(site=site, pack=pack, simulation=simulation).encode())
         plan.load(folder / plan.FILE)
         public = keys.generate(folder / "keys", quorums, generation=1, passphrase=passphrase)
         write_key(folder / "site.key", new_key())
@@ -132,6 +140,7 @@ class Authority:
             areas=tuple(Area(area) for area in self.plan.site.areas),
             levels=self.plan.levels(),
             people=people,
+            simulation=self.plan.site.simulation,
         )
         self.repository.publish(codec.encode(roster), version=version, times=times)
         self.register.published(version)

@@ -60,7 +60,13 @@ def _init(options: argparse.Namespace) -> int:
     quorums = dict.fromkeys(KEYED_ROLES, SINGLE) | {role: getattr(options, role) for role in OPERATORS}
     passphrase = new(options.passphrase_file, ask=options.passphrase)
     authority = Authority.found(
-        options.folder, site=options.site, pack=options.pack, quorums=quorums, passphrase=passphrase, now_s=int(time.time())
+        options.folder,
+        site=options.site,
+        pack=options.pack,
+        quorums=quorums,
+        passphrase=passphrase,
+        now_s=int(time.time()),
+        simulation=options.simulation,
     )
     folder = authority.folder
     _print(
@@ -222,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("folder", type=Path, metavar="DIR")
     init.add_argument("--site", default="site", help="name of the site, as in the gates' configuration (default: site)")
     init.add_argument("--pack", default="mtcnn-dlib", help="model pack that makes the templates (default: mtcnn-dlib)")
+    init.add_argument("--simulation", action="store_true", help="for made-up people: a gate in service refuses this authority's releases")
     for role, what in (("root", "name who may sign"), ("enrol", "add people"), ("revoke", "remove people")):
         init.add_argument(f"--{role}", type=_quorum, default=SINGLE, metavar="K/N", help=f"K of N keys {what} (default: 1/1)")
     _add_new_passphrase(init)

@@ -25,6 +25,7 @@ class SitePlan:
     utc_offset_minutes: int = setting(
         480, "Local time of the schedules, minutes east of UTC. Hong Kong and Shenzhen: 480.", low=-1440, high=1440
     )
+    simulation: bool = setting(False, "True: made-up people for a demo or a trial; a gate in service refuses its releases.")
     areas: tuple[str, ...] = setting(
         ("park-a", "bridge", "park-b"), "The areas that lanes join (lane.outside, lane.inside).", low=1, high=64
     )
@@ -88,9 +89,11 @@ HEADING = """gate-roster: what a release says beyond its people. Every key with 
 Change it, then run: gate-roster release"""
 
 
-def example(*, site: str = SitePlan().name, pack: str = PeoplePlan().pack) -> str:
+def example(*, site: str = SitePlan().name, pack: str = PeoplePlan().pack, simulation: bool = False) -> str:
     """The text of a new authority.toml."""
     text = sample(Plan, heading=HEADING)
+    if simulation:
+        text = text.replace("\nsimulation = false", "\nsimulation = true", 1)
     return text.replace('\nname = "site"', f"\nname = {toml_value(site)}", 1).replace(
         f"\npack = {toml_value(PeoplePlan().pack)}", f"\npack = {toml_value(pack)}", 1
     )

@@ -69,6 +69,7 @@ def encode(roster: Roster) -> bytes:
         "areas": list(roster.areas),
         "levels": {name: _encoded_level(rules) for name, rules in roster.levels.items()},
         "people": [_encoded_person(person) for person in roster.people],
+        **({"simulation": True} if roster.simulation else {}),
     }
     data = cbor2.dumps(content, canonical=True)
     decode(data)
@@ -135,6 +136,7 @@ def decode(data: bytes) -> Roster:
         areas=areas,
         levels=MappingProxyType(levels),
         people=tuple(people),
+        simulation=_simulation(top),
     )
     top.done()
     return roster
@@ -174,6 +176,15 @@ def _check_format(top: Fields) -> None:
         raise _not_implemented("a delta", "publish a full release")
     if kind != "full":
         raise malformed("kind", f"is '{kind}'; full or delta is expected")
+
+
+def _simulation(top: Fields) -> bool:
+    """The member says true or is absent, so that a roster in service has one form."""
+    if not top.has("simulation"):
+        return False
+    if top.take("simulation") is not True:
+        raise malformed("simulation", "must be true, or absent")
+    return True
 
 
 def _not_implemented(what: str, instead: str) -> RosterError:

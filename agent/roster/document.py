@@ -94,6 +94,7 @@ class Roster:
         version: of the release; the same as of the signed metadata that names it.
         issued_s, stale_after_s, expires_s: seconds since 1970; usable but old from the second, of no use from the third.
         pack: id of the model pack that made the templates.
+        simulation: made-up people, for demos and trials; a gate in service refuses it.
     """
 
     site: str
@@ -108,6 +109,7 @@ class Roster:
     areas: tuple[Area, ...]
     levels: Mapping[str, tuple[AccessRule, ...]]
     people: tuple[Person, ...]
+    simulation: bool = False
 
     def rules(self, levels: Sequence[str]) -> tuple[AccessRule, ...]:
         """The access rules behind the names of access levels."""

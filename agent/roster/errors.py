@@ -18,6 +18,7 @@ class Reason(StrEnum):
     FUTURE = "future"  # issued later than the steered clock of this gate
     TOO_LARGE = "too_large"
     TOO_MANY_PEOPLE = "too_many_people"  # more than its calibration record permits
+    SIMULATION = "simulation"  # of made-up people, and this gate is in service
     WRONG_SITE = "wrong_site"
     WRONG_PACK = "wrong_pack"
     WRONG_KEY = "wrong_key"  # encrypted under another site key

@@ -94,6 +94,7 @@ class Expected:
     pack: str  # id of the model pack
     template_length: int
     metric: Metric
+    simulation: bool = False  # only then a roster of made-up people is taken
 
 
 class Freshness(StrEnum):
@@ -303,10 +304,12 @@ def admit(roster: Roster, *, release: Release, expected: Expected) -> None:
     """Whether a well formed document is for this gate.
 
     Raises:
-        RosterError: TAMPERED, WRONG_SITE, WRONG_PACK or TOO_MANY_PEOPLE.
+        RosterError: TAMPERED, SIMULATION, WRONG_SITE, WRONG_PACK or TOO_MANY_PEOPLE.
     """
     if roster.version != release.version:
         raise RosterError(Reason.TAMPERED, f"the roster says version {roster.version}; it is signed as {release.version}; sign it again")
+    if roster.simulation and not expected.simulation:
+        raise RosterError(Reason.SIMULATION, "the roster is of a simulation; a gate in service takes a real authority's (gate-roster init)")
     if roster.site != expected.site:
         raise RosterError(Reason.WRONG_SITE, f"the roster is for site '{roster.site}'; this gate is of '{expected.site}' (gate.site)")
     if roster.pack != expected.pack:

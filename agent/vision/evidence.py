@@ -1,5 +1,6 @@
 """The templates of one track: which belong together, which are fused into the probe, when another face has taken the place. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -38,6 +39,10 @@ class Evidence:
     def probe(self, metric: Metric) -> F32:
         """The fused template (d,)."""
         return fuse(np.stack(self.templates), metric)
+
+
+Judge = Callable[[Evidence, F32], tuple[Evidence, Verdict]]
+"""`judged` with the figures of a pack."""
 
 
 def judged(evidence: Evidence, template: F32, *, metric: Metric, unlike: float, most: int) -> tuple[Evidence, Verdict]:

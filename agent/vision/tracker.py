@@ -63,6 +63,11 @@ class Tracks:
         live = tuple(new if t.id == track else t for t in self.live)
         return Tracks(live, self.next_id + self.stride, self.stride), new
 
+    def adopted(self, track: TrackId, by: TrackId) -> "Tracks":
+        """Returns the tracks with one under the id of an earlier one, of which it is known to be the same face."""
+        live = tuple(replace(t, id=by) if t.id == track else t for t in self.live if t.id != by)
+        return Tracks(live, self.next_id, self.stride)
+
 
 @dataclass(frozen=True, slots=True)
 class Advance:

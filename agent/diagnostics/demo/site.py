@@ -131,7 +131,7 @@ def sign_roster(site: Site, people: Mapping[str, Portrait]) -> None:
     """
     for name, person in people.items():
         _write_enrolment(person, site.folder / "enrol" / name)
-    _run("gate-roster", "init", str(site.authority), "--site", "demo")
+    _run("gate-roster", "init", str(site.authority), "--site", "demo", "--simulation")
     for step in (("enrol", str(site.folder / "enrol")), ("release",), ("export", str(site.roster))):
         _run("gate-roster", step[0], "--authority", str(site.authority), *step[1:])
 
