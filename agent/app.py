@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from agent import parts
 from agent.clock import SystemClock
@@ -123,7 +124,7 @@ class App:
         recognition = Recognition(
             cameras={camera.name: camera.direction for camera in config.camera},
             slots=slots,
-            open_recogniser=parts.recogniser_opener(config.recognition),
+            open_recogniser=parts.recogniser_opener(config.recognition, config.camera),
             post=self._post,
             on_probe=None if self._pictures is None else self._pictures.keep,
         )
@@ -137,7 +138,7 @@ class App:
             post=self._post,
         )
         control_socket = ControlSocket(
-            config.gate.runtime_dir / "control.sock", snapshot=lambda: controller.snapshot(composed[0].state), post=self._post
+            config.gate.runtime_dir / "control.sock", snapshot=lambda: _snapshot(composed[0], recognition), post=self._post
         )
         uplink = self._uplink(journal, clock)
         threads = [
@@ -232,6 +233,10 @@ class App:
 
 # Severity of an event -> level of its line in the log.
 _LEVELS = {Severity.INFO: logging.INFO, Severity.NOTICE: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ALARM: logging.ERROR}
+
+
+def _snapshot(runtime: Runtime, recognition: Recognition) -> dict[str, Any]:
+    return {**controller.snapshot(runtime.state), "views": recognition.views()}
 
 
 def _brief(event: Event) -> str:

@@ -68,6 +68,16 @@ class CameraConfig:
     width: int = setting(640, "Width of the frames asked of a device, pixels.", low=160, high=3840)
     height: int = setting(480, "Height of the frames asked of a device, pixels.", low=120, high=2160)
     frames_per_s: float = setting(15.0, "Frames per second asked of a device; pace of a folder of pictures.", low=1, high=60)
+    lane_left: float = setting(
+        0.2,
+        "Where the lane is in the picture, as shares of its width and height: only whose eyes are between these is let through, and\n"
+        "only they count as several people. Faces outside (a queue, the next lane, a picture on a wall) are left alone.",
+        low=0,
+        high=1,
+    )
+    lane_right: float = setting(0.8, "Its right edge, share of the width.", low=0, high=1)
+    lane_top: float = setting(0.0, "Its upper edge, share of the height.", low=0, high=1)
+    lane_bottom: float = setting(1.0, "Its lower edge, share of the height.", low=0, high=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,12 @@ class RecognitionConfig:
     packs_dir: Path = setting(Path("/var/lib/gate-agent/packs"), "Folder of the built or fetched packs.", low=1)
     threads: int = setting(1, "Threads of one model call; more than one is seldom faster on two cores.", low=1, high=8)
     min_eye_distance_px: float = setting(40.0, "A face with fewer pixels between the eyes is too far away.", low=16, high=400)
+    max_eye_distance_px: float = setting(
+        250.0,
+        "A face with more pixels between the eyes is too near; with the line above this is the lane's distance band.",
+        low=32,
+        high=2000,
+    )
     max_yaw: float = setting(0.35, "Greatest turn of the head, as the nose's offset in shares of the eye distance.", low=0.05, high=1.0)
     min_blur: float = setting(15.0, "Least variance of the Laplacian on the aligned chip; below it it is blurred.", low=0, high=10000)
     min_brightness: float = setting(40.0, "Least mean grey level of the aligned chip.", low=0, high=255)
@@ -177,6 +193,7 @@ def _check_whole(config: Config, file: str) -> None:
             raise ConfigError(f"{file}: two cameras have the same '{key}'; each needs its own")
     if config.lane.outside == config.lane.inside:
         raise ConfigError(f"{file}: 'lane.outside' and 'lane.inside' are both '{config.lane.inside}'; a lane joins two areas")
+    _check_sight(config, file)
     for camera in cameras:
         if "://" in camera.source and not camera.allow_network_camera:
             raise ConfigError(
@@ -189,6 +206,20 @@ def _check_whole(config: Config, file: str) -> None:
         )
     if not config.uplink.tls and config.uplink.host not in {"localhost", "127.0.0.1", "::1"}:
         raise ConfigError(f"{file}: 'uplink.tls' is false and the broker is '{config.uplink.host}'; without TLS only loopback is possible")
+
+
+def _check_sight(config: Config, file: str) -> None:
+    for low, high in (("lane_left", "lane_right"), ("lane_top", "lane_bottom")):
+        for camera in config.camera:
+            _check_order(f"{file}: 'camera.{low}' of '{camera.name}'", getattr(camera, low), high, getattr(camera, high))
+    seen = config.recognition
+    where = f"{file}: 'recognition.min_eye_distance_px'"
+    _check_order(where, seen.min_eye_distance_px, "max_eye_distance_px", seen.max_eye_distance_px)
+
+
+def _check_order(where: str, low: float, name: str, high: float) -> None:
+    if low >= high:
+        raise ConfigError(f"{where} is {low:g}; it must be less than {name}, which is {high:g}")
 
 
 def _check_names(config: Config, file: str) -> None:

@@ -1,6 +1,6 @@
 """From the configuration's words to what each part wants to be told. No thread is made here and nothing is opened."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from agent.mqtt.broker import Broker, Tls
 from agent.roster.errors import Reason, RosterError
 from agent.roster.trust import Expected
 from agent.vision.recogniser import Recogniser
+from agent.vision.region import Region
 from agent.vision.sampler import open_sampler
 from models.errors import ModelError
 from models.pack import read_manifest
@@ -103,7 +104,18 @@ def bounds(wanted: RecognitionConfig) -> Bounds:
     )
 
 
-def recogniser_opener(wanted: RecognitionConfig) -> Callable[[], Recogniser]:
+def region(camera: CameraConfig, wanted: RecognitionConfig) -> Region:
+    return Region(
+        left=camera.lane_left,
+        right=camera.lane_right,
+        top=camera.lane_top,
+        bottom=camera.lane_bottom,
+        min_eye_px=wanted.min_eye_distance_px,
+        max_eye_px=wanted.max_eye_distance_px,
+    )
+
+
+def recogniser_opener(wanted: RecognitionConfig, cameras: Sequence[CameraConfig]) -> Callable[[], Recogniser]:
     """What opens the models; called in the recognition thread, and again after a failure."""
 
     def open_recogniser() -> Recogniser:
@@ -114,7 +126,8 @@ def recogniser_opener(wanted: RecognitionConfig) -> Callable[[], Recogniser]:
             raise GateError(str(error)) from error
         # No pack of this version detects presentation attacks: where it is required, every probe says that nothing is known of it.
         verdict = PadVerdict.OFF if wanted.pad is PadMode.OFF else PadVerdict.INCONCLUSIVE
-        return Recogniser(sampler, frames=wanted.frames, pad=Pad(verdict))
+        regions = {camera.name: region(camera, wanted) for camera in cameras}
+        return Recogniser(sampler, frames=wanted.frames, pad=Pad(verdict), regions=regions)
 
     return open_recogniser
 

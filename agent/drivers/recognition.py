@@ -8,17 +8,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Final
 
 from agent.biometrics.gallery import Gallery
 from agent.core.identity import Direction, TrackId
-from agent.core.inputs import ProbeCompared, RecognitionReported
-from agent.core.moment import NS_PER_S
+from agent.core.inputs import ProbeCompared, RecognitionReported, TrackLost
+from agent.core.moment import NS_PER_MS, NS_PER_S
 from agent.drivers.frame_slots import FrameSlots
 from agent.errors import GateError
 from agent.ports import Post
 from agent.vision.frame import U8
 from agent.vision.recogniser import CameraState, Recogniser
+from agent.vision.sight import View
 from agent.vision.tracker import Tracks
 
 _log = logging.getLogger("gate.recognition")
@@ -65,6 +67,7 @@ class Recognition:
         self._fresh_ns = time.monotonic_ns()
         self._next_ids = {camera: number for number, camera in enumerate(self._cameras, start=1)}
         self._said: RecognitionReported | None = None
+        self._views: dict[str, tuple[int, View]] = {}  # of each camera: when it was captured, and what was seen
 
     def use(self, gallery: Gallery) -> None:
         """Compare with this roster from the next frame on."""
@@ -74,6 +77,11 @@ class Recognition:
     def watch(self, track: TrackId | None) -> None:
         """Who was released: their track is followed until the passage starts."""
         self._watched = track
+
+    def views(self) -> dict[str, dict[str, object]]:
+        """By camera, figures of the newest face that was judged, for whoever installs it; JSON-able. Any thread may ask."""
+        now_ns = time.monotonic_ns()
+        return {camera: _shown(view, age_ms=(now_ns - at_ns) // NS_PER_MS) for camera, (at_ns, view) in list(self._views.items())}
 
     def start(self) -> None:
         self._thread.start()
@@ -120,6 +128,8 @@ class Recognition:
             states[camera] = sight.state
             self._next_ids[camera] = sight.state.tracks.next_id
             self.frames += 1
+            if sight.view is not None:
+                self._views[camera] = (frame.captured_at_ns, sight.view)
             for each in sight.inputs:
                 if self._on_probe is not None and isinstance(each, ProbeCompared):
                     self._on_probe(each, frame.image)
@@ -143,6 +153,9 @@ class Recognition:
 
     def _fail(self, detail: str) -> None:
         self._say(RecognitionReported(ready=False, detail=detail))
+        if (watched := self._watched) is not None:  # nobody sees any more who passes
+            for camera in self._cameras:
+                self._post(TrackLost(camera, watched, time.monotonic_ns()))
         self._rest(PAUSE_S)
 
     def _say(self, report: RecognitionReported) -> None:
@@ -157,3 +170,17 @@ class Recognition:
         while not self._stopping.is_set() and time.monotonic_ns() < until_ns:
             self._fresh_ns = time.monotonic_ns()
             self._stopping.wait(TURN_S)
+
+
+def _shown(view: View, *, age_ms: int) -> dict[str, object]:
+    quality = view.quality
+    figures = None if quality is None else {f.name: round(getattr(quality, f.name), 3) for f in fields(quality)}
+    return {
+        "age_ms": age_ms,
+        "faces": view.faces,
+        "at": [round(share, 3) for share in view.at],
+        "in_lane": view.in_lane,
+        "eye_distance_px": round(view.eye_px, 1),
+        "quality": figures,
+        "fault": None if view.fault is None else str(view.fault),
+    }

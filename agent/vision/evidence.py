@@ -1,7 +1,7 @@
 """The templates of one track: which belong together, which are fused into the probe, when another face has taken the place. Pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 import numpy as np
@@ -30,22 +30,24 @@ class Evidence:
         templates: at most as many as are fused; all of one face.
         doubts: how many templates in a row were unlike them.
         skipped: frames since the last template was made.
+        eye_px: pixels between the eyes of the newest template's face.
     """
 
     templates: tuple[F32, ...] = ()
     doubts: int = 0
     skipped: int = 0
+    eye_px: float = 0.0
 
     def probe(self, metric: Metric) -> F32:
         """The fused template (d,)."""
         return fuse(np.stack(self.templates), metric)
 
 
-Judge = Callable[[Evidence, F32], tuple[Evidence, Verdict]]
-"""`judged` with the figures of a pack."""
+Judge = Callable[[Evidence, F32, float], tuple[Evidence, Verdict]]
+"""`judged` with the figures of a pack: evidence, template, pixels between the eyes."""
 
 
-def judged(evidence: Evidence, template: F32, *, metric: Metric, unlike: float, most: int) -> tuple[Evidence, Verdict]:
+def judged(evidence: Evidence, template: F32, *, metric: Metric, unlike: float, most: int, eye_px: float = 0.0) -> tuple[Evidence, Verdict]:
     """Returns the evidence with one more template (d,), and what it means.
 
     unlike: distance from the fused template at which a new one is not of the same face; most: templates kept.
@@ -56,6 +58,6 @@ def judged(evidence: Evidence, template: F32, *, metric: Metric, unlike: float, 
         if exact_distances(new, evidence.probe(metric), metric=metric)[0] > unlike:
             doubts = evidence.doubts + 1
             if doubts >= REPLACED_AFTER:
-                return Evidence((template,)), Verdict.REPLACED
-            return Evidence(evidence.templates, doubts), Verdict.DOUBTED
-    return Evidence((*evidence.templates, template)[-most:]), Verdict.SAME
+                return Evidence((template,), eye_px=eye_px), Verdict.REPLACED
+            return replace(evidence, doubts=doubts, skipped=0), Verdict.DOUBTED
+    return Evidence((*evidence.templates, template)[-most:], eye_px=eye_px), Verdict.SAME

@@ -1,7 +1,7 @@
 """What one frame tells the core: who stands in the lane, as templates fused over their track and compared with the whole roster.
 
-    frame -> faces (searched, or known ones followed) -> tracks -> the subject: the nearest face in the lane's region -> aligned -> quality -> template
-          -> fused over its track -> gallery.identify -> ProbeCompared
+    frame -> faces (searched, or known ones followed) -> tracks -> the subject: the nearest face in the lane's region
+          -> aligned -> quality -> template -> fused over its track -> gallery.identify -> ProbeCompared
 
 The state of a camera goes in and comes out as a value. A face that is not fit to compare, that is not alone, or that is gone or replaced
 becomes an input of its own. Once somebody was let through (`watched`), their track is followed until the passage starts (watching.py).
@@ -137,7 +137,8 @@ class Recogniser:
             return Sight(state, (SampleRefused(about.camera, about.direction, track.id, about.captured_at_ns, fault),), view)
         if gallery is None:
             return Sight(state, (), view)
-        evidence, verdict = self._judged(state.evidence.get(track.id, Evidence()), self._sampler.pack.embedder.embed(chip)[0])
+        template = self._sampler.pack.embedder.embed(chip)[0]
+        evidence, verdict = self._judged(state.evidence.get(track.id, Evidence()), template, subject.eye_px)
         match verdict:
             case Verdict.REPLACED:
                 return replace(replaced(state, subject, evidence, about=about), view=view)
@@ -147,8 +148,8 @@ class Recogniser:
                 probe = self._probe(track, evidence, quality, about=about, gallery=gallery)
                 return Sight(state.remembering(track.id, evidence), (probe,), view)
 
-    def _judged(self, evidence: Evidence, template: F32) -> tuple[Evidence, Verdict]:
-        return judged(evidence, template, metric=self._sampler.metric, unlike=self._unlike, most=self._most)
+    def _judged(self, evidence: Evidence, template: F32, eye_px: float) -> tuple[Evidence, Verdict]:
+        return judged(evidence, template, metric=self._sampler.metric, unlike=self._unlike, most=self._most, eye_px=eye_px)
 
     def _probe(self, track: Track, evidence: Evidence, quality: SampleQuality, *, about: About, gallery: Gallery) -> ProbeCompared:
         return ProbeCompared(

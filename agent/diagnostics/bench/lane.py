@@ -149,7 +149,7 @@ def walk_ups(count: int, people: int, folder: Path, *, progress: Callable[[int],
         recognition=RecognitionConfig(pack=DEFAULT_PACK, packs_dir=built_folder(), pad=PadMode.OFF),
     )
     options = Options(simulation=True)
-    recogniser = recogniser_opener(config.recognition)()
+    recogniser = recogniser_opener(config.recognition, config.camera)()
     gallery = crowd(config.recognition, people)
     walks = count + 1  # the first one brings the lane into service and is not counted
     scene = Scene(walks, config.recognition.min_eye_distance_px)
