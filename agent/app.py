@@ -149,7 +149,8 @@ class App:
             Watched(roster, ROSTER_LIMIT_NS),
             *self._cameras(slots),
         ]
-        lines = EventLines(journal.path, after=journal.seq) if options.json_lines else None
+        begun = journal.seq == 1  # its first row, which says why, was written a moment ago and is news too
+        lines = EventLines(journal.path, after=0 if begun else journal.seq) if options.json_lines else None
         if lines is not None:
             closing.callback(lines.close)
         liveness = Liveness(threads, post=self._post, warn=_log.warning)
