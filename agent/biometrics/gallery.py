@@ -61,7 +61,7 @@ class Gallery:
     @property
     def threshold(self) -> float:
         """The score from which a candidate counts as a match, for this roster's size."""
-        return self.calibration.threshold
+        return self.calibration.threshold_for(self.people)
 
     @property
     def margin(self) -> float:

@@ -207,8 +207,6 @@ def _form(fields: Fields) -> TemplateForm:
 def _calibration(content: object) -> Calibration:
     if type(content) is not dict:
         raise malformed("calibration", f"is a {type(content).__name__}, not a map")
-    if content.get("kind") == "measured":
-        raise _not_implemented("a measured calibration record", "publish it with kind 'pack-default', for at most 300 people")
     try:
         return Calibration.from_record(content)
     except CalibrationError as error:

@@ -324,6 +324,13 @@ def admit(roster: Roster, *, release: Release, expected: Expected) -> None:
             f"the roster's references are {roster.form.length} numbers compared by {roster.form.metric}; pack '{expected.pack}' makes "
             f"{expected.template_length} by {expected.metric}; enrol again",
         )
+    measured_with = roster.calibration.pack
+    if measured_with is not None and measured_with != roster.pack:
+        raise RosterError(
+            Reason.WRONG_PACK,
+            f"the roster's calibration was measured with pack '{measured_with}', its references are made with '{roster.pack}'; "
+            "calibrate again and sign a new release",
+        )
     permitted = roster.calibration.people_max
     if len(roster.people) > permitted:
         raise RosterError(

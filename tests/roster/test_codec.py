@@ -232,6 +232,8 @@ def refusal(**changes: object) -> RosterError:
         ({"people__1__quality": []}, "quality is a list of 0; a list of 1 to 16"),
         ({"people__1__quality__0": [80.0, float("inf"), 1.0, 1.0, 0.0]}, "person 'synthetic-000001': quality is inf"),
         ({"people__1__sealed": b"\0" * 10}, "sealed is 10 bytes; 796 bytes"),
+        ({"calibration": {"kind": "measured", "date": "2026-10-01"}}, "calibration cannot be followed: the calibration record cannot be"),
+        ({"calibration__people_max": 301}, "301 people; with a pack's default 300 at most"),
         ({"people__1__photo": b"\xff\xd8"}, "people[1].photo is not known to this version"),
         ({"policy": {}}, "policy is not known to this version"),
     ],
@@ -247,7 +249,6 @@ def test_each_rule_names_place_value_and_limit(changes: dict[str, object], words
     [
         ({"format_version": 2}, "format version 2"),
         ({"kind": "delta"}, "a delta"),
-        ({"calibration": {"kind": "measured", "date": "2026-10-01"}}, "a measured calibration record"),
         ({"site_key__wrapped": {"gate-1": b"\0" * 80}}, "site keys wrapped for each gate"),
         ({"site_key__suite": "aes-256-gcm"}, "references sealed with 'aes-256-gcm'"),
     ],
