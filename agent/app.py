@@ -43,6 +43,7 @@ from agent.parts import Options
 from agent.pictures import DecisionPictures
 from agent.ports import Committed
 from agent.roster.errors import RosterError
+from agent.roster.trust import AHEAD_MAX_S
 from agent.runtime import Observers, Runtime, World
 
 # Longest time between two turns of a thread while all is well.
@@ -136,6 +137,7 @@ class App:
             poll_s=config.roster.poll_s,
             use=recognition.use,
             post=self._post,
+            issued=lambda issued_s: clock.set_floor(_certainly_passed_s(issued_s)),
         )
         control_socket = ControlSocket(
             config.gate.runtime_dir / "control.sock", snapshot=lambda: _snapshot(composed[0], recognition), post=self._post
@@ -267,9 +269,14 @@ def _made(folder: Path) -> Path:
     return folder
 
 
+def _certainly_passed_s(issued_s: int) -> int:
+    """The authority's own clock may have been as far ahead as a release of the future is taken."""
+    return max(0, issued_s - AHEAD_MAX_S)
+
+
 def _time_floor_s(store: TrustStore) -> int:
     try:
-        return store.floors().issued_s
+        return _certainly_passed_s(store.floors().issued_s)
     except RosterError:
         return 0  # a damaged store keeps entry out of service by itself
 

@@ -32,8 +32,9 @@ class SystemClock:
         self._asked_ns = -_ASK_AGAIN_NS
         self._synchronised = False
 
-    def raise_floor(self, floor_s: int) -> None:
-        self._floor_ns = max(self._floor_ns, floor_s * NS_PER_S)
+    def set_floor(self, floor_s: int) -> None:
+        """May be called by another thread than `now`."""
+        self._floor_ns = floor_s * NS_PER_S
 
     def now(self) -> Moment:
         monotonic_ns, wall_ns = time.monotonic_ns(), time.time_ns()

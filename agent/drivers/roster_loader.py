@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.biometrics.gallery import Gallery
-from agent.core.inputs import RosterLoaded, RosterRefused
+from agent.core.inputs import LockDownSet, RosterLoaded, RosterRefused
 from agent.core.moment import NS_PER_S
 from agent.drivers.trust_store import TrustStore
 from agent.ports import Clock, Post
@@ -59,7 +59,8 @@ class RosterLoader:
     Args:
         expected: says what this gate is set up for, asked at each look; raises RosterError while that cannot be said (no model pack yet).
         use: takes the new gallery: one reference assignment in the recognition thread.
-        post: takes RosterLoaded and RosterRefused.
+        post: takes RosterLoaded and RosterRefused, and LockDownSet once trust.db can say what it could not say at the start.
+        issued: told the newest signed issue time, seconds since 1970, with each release that is installed: the clock's floor.
     """
 
     name = "gate-roster"
@@ -74,6 +75,7 @@ class RosterLoader:
         poll_s: float,
         use: Callable[[Gallery], None],
         post: Post,
+        issued: Callable[[int], None] = lambda _issued_s: None,
     ) -> None:
         self._sources = sources
         self._expected = expected
@@ -82,6 +84,8 @@ class RosterLoader:
         self._poll_s = poll_s
         self._use = use
         self._post = post
+        self._issued = issued
+        self._lock_down_unknown = store.fault is not None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._fresh_ns = time.monotonic_ns()
@@ -121,6 +125,9 @@ class RosterLoader:
         if not self._store.reopen() and self._store.fault is not None:
             self._say_kept_refusal(self._store.fault)
             return
+        if self._lock_down_unknown:
+            self._lock_down_unknown = False
+            self._post(LockDownSet(on=self._store.lock_down(), by="trust.db", reason="as it is stored there, now that it can be read"))
         conditions = self._conditions_now()
         if was_out or conditions != self._conditions:
             self._conditions = conditions
@@ -184,7 +191,9 @@ class RosterLoader:
         release = trust.verify_offer(repository, root=self._root(), kept=kept, floors=floors, moment=moment)
         roster, gallery = self._read(release)
         trust.admit_time(roster, moment)
-        self._store.install(release, trust.raised(floors, release, roster))
+        floors = trust.raised(floors, release, roster)
+        self._store.install(release, floors)
+        self._issued(floors.issued_s)
         self._refusal = None
         if release.version != self._in_force:
             self._put_in_force(roster, gallery)

@@ -62,17 +62,25 @@ class TrustStore:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self.fault: RosterError | None = None
+        self._unstored_lock_down: bool | None = None  # said while the file could not take it
         self.reopen()
 
     def reopen(self) -> bool:
-        """Try to open the file; True when it can be used."""
+        """Try to open the file, and to store a lock-down that it could not take before; True when it can be used."""
         with self._lock:
-            if self._connection is None:
-                try:
+            try:
+                if self._connection is None:
                     self._connection = _open(self._path)
                     self.fault = None
-                except (OSError, sqlite3.Error, RosterError) as error:
-                    self.fault = _fault(self._path, error)
+                if self._unstored_lock_down is not None:
+                    with suppress(sqlite3.OperationalError):  # still full or locked; the next look tries again
+                        _set_lock_down(self._connection, on=self._unstored_lock_down)
+                        self._unstored_lock_down = None
+            except (OSError, sqlite3.Error, RosterError) as error:
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
+                self.fault = _fault(self._path, error)
             return self._connection is not None
 
     def close(self) -> None:
@@ -133,11 +141,12 @@ class TrustStore:
             return True
 
     def set_lock_down(self, *, on: bool) -> None:
-        """Durable when it returns. Raises RosterError: it acts now, but a restart would forget it."""
+        """Durable when it returns. Raises RosterError: it acts now, but a restart would forget it until the file can be used again."""
+        self._unstored_lock_down = on
         with self._use() as connection:
             try:
-                with _transaction(connection):
-                    connection.execute("UPDATE lane SET lock_down = ?", (int(on),))
+                _set_lock_down(connection, on=on)
+                self._unstored_lock_down = None
             except sqlite3.OperationalError as error:
                 raise RosterError(Reason.NOT_STORED, f"{self._path} would not take the lock-down ({error}); mend the disk") from error
 
@@ -154,6 +163,11 @@ class TrustStore:
                 self._connection = None
                 self.fault = _fault(self._path, error)
                 raise self.fault from error
+
+
+def _set_lock_down(connection: sqlite3.Connection, *, on: bool) -> None:
+    with _transaction(connection):
+        connection.execute("UPDATE lane SET lock_down = ?", (int(on),))
 
 
 def _floors(connection: sqlite3.Connection) -> Floors:

@@ -9,7 +9,7 @@ import pytest
 
 from agent.authority.synthetic import FORM, SyntheticAuthority
 from agent.biometrics.gallery import Gallery
-from agent.core.inputs import Input, RosterLoaded, RosterRefused
+from agent.core.inputs import Input, LockDownSet, RosterLoaded, RosterRefused
 from agent.core.moment import NS_PER_S, ClockQuality, Moment
 from agent.drivers.roster_loader import RosterLoader, Sources
 from agent.drivers.trust_store import TrustStore
@@ -78,6 +78,9 @@ class Gate:
 
     def versions(self) -> list[int]:
         return [each.version for each in self.said if isinstance(each, RosterLoaded)]
+
+    def lock_downs(self) -> list[bool]:
+        return [each.on for each in self.said if isinstance(each, LockDownSet)]
 
     def refusals(self) -> list[str]:
         return [each.reason for each in self.said if isinstance(each, RosterRefused)]

@@ -47,6 +47,17 @@ def test_a_restart_needs_no_folder(authority: SyntheticAuthority, gate: Gate) ->
     assert (gate.versions(), gate.used[0].people, gate.refusals()) == ([1], 4, [])
 
 
+def test_the_issue_time_of_an_installed_release_is_told(authority: SyntheticAuthority, gate: Gate) -> None:
+    issued: list[int] = []
+    assert gate.loader is not None
+    gate.loader._issued = issued.append
+    authority.publish()
+    authority.export(gate.folder)
+    gate.look()
+    gate.look()
+    assert issued == [authority.now_s]
+
+
 def test_the_gallery_is_in_use_before_it_is_announced(authority: SyntheticAuthority, gate: Gate) -> None:
     seen: list[str] = []
     gate.used = type("Uses", (list,), {"append": lambda self, g: (seen.append("used"), list.append(self, g))})()

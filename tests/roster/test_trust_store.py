@@ -161,6 +161,23 @@ def test_a_damaged_file_closes_entry_until_a_person_sets_it_aside(authority: Syn
     gate.trust_db.rename(gate.trust_db.with_name("trust.db.damaged"))
     gate.look()
     assert (gate.versions(), gate.store.fault) == ([1], None)
+    assert gate.lock_downs() == [True], "what came while the file was out is stored, and said once"
+    assert gate.look() == []
+
+
+def test_a_lock_down_that_was_not_known_at_the_start_is_said_once_the_file_can_be_read(authority: SyntheticAuthority, gate: Gate) -> None:
+    install(authority, gate)
+    assert gate.store is not None
+    gate.store.close()
+    gate.trust_db.rename(gate.trust_db.with_name("whole.db"))
+    gate.trust_db.mkdir()
+    gate.boot()
+    gate.look()
+    assert (gate.store.lock_down(), gate.lock_downs()) == (True, [])
+    gate.trust_db.rmdir()
+    gate.trust_db.with_name("whole.db").rename(gate.trust_db)
+    gate.look()
+    assert (gate.store.lock_down(), gate.lock_downs(), gate.versions()) == (False, [False], [1])
 
 
 def test_a_document_changed_inside_the_file_is_not_used(authority: SyntheticAuthority, gate: Gate) -> None:
