@@ -110,7 +110,7 @@ def test_a_measured_threshold_is_that_of_the_gates_own_number_of_people() -> Non
         ({"tail": [900, 0.05, float("nan"), 0.03, 0.1, 0.8, 0.4]}, "a finite start"),
         ({"tail_family": "guess"}, "family 'guess'"),
         ({"n_max": 4999}, "n_max = 4999 and people_max = 5000"),
-        ({"n_max": 300_000, "people_max": 300_000}, "one number up to 200000"),
+        ({"n_max": 300_000, "people_max": 300_000}, "one up to 200000"),
         ({"fpir": 0.0}, "fpir = 0.0"),
         ({"fpir": 1.0}, "fpir = 1.0"),
         ({"fit": 1.5}, "fit = 1.5"),
