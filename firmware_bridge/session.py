@@ -23,7 +23,7 @@ def seal_open(message: Message) -> bytes:
 
 def read_open(frame: Frame, *, receiver: Sender) -> Message | Rejected:
     """A message of a type that carries no MAC."""
-    wrong = _wrong_way(frame, receiver)
+    wrong = why_not_mine(frame, receiver=receiver)
     if wrong is not None:
         return wrong
     if frame.sequence != 0:
@@ -31,8 +31,11 @@ def read_open(frame: Frame, *, receiver: Sender) -> Message | Rejected:
     return decode(frame.type, frame.body)
 
 
-def _wrong_way(frame: Frame, receiver: Sender) -> Rejected | None:
-    if frame.type in TABLE and sender_of(frame.type) is receiver:
+def why_not_mine(frame: Frame, *, receiver: Sender) -> Rejected | None:
+    """Whether the type alone already says that this side does not take it: the first thing to look at (PROTOCOL.md section 10)."""
+    if frame.type not in TABLE:
+        return Rejected(Reject.UNKNOWN_TYPE, f"type 0x{frame.type:02x} is not in the table")
+    if sender_of(frame.type) is receiver:
         return Rejected(Reject.WRONG_DIRECTION, f"type 0x{frame.type:02x} is one that this side sends")
     return None
 
@@ -50,13 +53,18 @@ class Session:
         self._sent = 0
         self._taken = 0
 
+    @property
+    def spent(self) -> bool:
+        """Whether every number that this side may send has been sent."""
+        return self._sent == _LAST_SEQUENCE
+
     def seal(self, message: Message) -> bytes:
         """The bytes for the wire.
 
         Raises:
             MessageError: the numbers of this session are used up; a new HELLO begins a new one.
         """
-        if self._sent == _LAST_SEQUENCE:
+        if self.spent:
             raise MessageError(f"{_LAST_SEQUENCE} messages were sent in this session; begin a new one")
         self._sent += 1
         return self._frame(message, self._sent)
@@ -74,9 +82,7 @@ class Session:
 
     def open(self, frame: Frame) -> Message | Rejected:
         """A message of this session. MAC first: nothing of an unproven frame is believed."""
-        if frame.type not in TABLE:
-            return Rejected(Reject.UNKNOWN_TYPE, f"type 0x{frame.type:02x} is not in the table")
-        wrong = _wrong_way(frame, self._me)
+        wrong = why_not_mine(frame, receiver=self._me)
         if wrong is not None:
             return wrong
         if len(frame.body) < TAG_BYTES:

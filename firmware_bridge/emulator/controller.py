@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from firmware_bridge.codec import type_byte
+from firmware_bridge.emulator.indicator import Indicator
 from firmware_bridge.emulator.lane import Lane
 from firmware_bridge.emulator.permission import Permission
 from firmware_bridge.emulator.settings import CAPABILITIES, ControllerSettings
@@ -39,7 +40,7 @@ from firmware_bridge.messages import (
     StateRequest,
 )
 from firmware_bridge.ticks import WRAP, reached, span_ms, wrap
-from firmware_bridge.vocabulary import Drive, Fault, Faults, Inputs, Outcome, Phase, Refusal, Switch
+from firmware_bridge.vocabulary import Drive, Fault, Faults, Inputs, Lamp, Outcome, Phase, Refusal, Switch, Tone
 
 Scalar = str | int | bool
 
@@ -63,6 +64,33 @@ class Output:
     drive: Drive
     data: bytes
     log: tuple[LogLine, ...]
+
+
+class Machine(Protocol):
+    """A controller with power on, whoever wrote it: this one, or the reference firmware as a shared library."""
+
+    def receive(self, data: bytes, now_ms: int) -> Output: ...
+    def sense(self, inputs: Inputs, now_ms: int) -> Output: ...
+    def tick(self, now_ms: int) -> Output: ...
+    def next_deadline_ms(self) -> int: ...
+    @property
+    def phase(self) -> Phase: ...
+    @property
+    def drive(self) -> Drive: ...
+    @property
+    def armed(self) -> bool: ...
+    @property
+    def grant(self) -> int: ...
+    @property
+    def shown(self) -> tuple[Lamp, Tone]: ...
+    @property
+    def store(self) -> Store: ...
+
+
+class PowerOn(Protocol):
+    """Makes a machine. `store` None: the lasting memory is damaged."""
+
+    def __call__(self, settings: ControllerSettings, store: Store | None, *, inputs: Inputs, now_ms: int) -> Machine: ...
 
 
 class Controller:
@@ -90,6 +118,7 @@ class Controller:
         self._lane = Lane(settings, begun, inputs=inputs, now_ms=now_ms)
         self._permission = Permission(settings, self._lane)
         self._wire = Wire(settings, boot_count=begun.boot_count)
+        self._indicator = Indicator()
         self._lane.set_fault(Fault.STORE_DAMAGED, active=self._damaged)
         self._revision = 0
         self._told: tuple[Phase, bool, Faults] | None = None
@@ -103,9 +132,11 @@ class Controller:
     def receive(self, data: bytes, now_ms: int) -> Output:
         """Bytes from the host."""
         self._advance(now_ms)
-        foreign = self._permission.lease_left_ms(self._now) > 0
-        for arrival, begins in self._wire.feed(data, now_ms=self._now, foreign_lease=foreign):
+        for frame in self._wire.frames(data):  # one after the other: what the first changes counts for the second
+            lease_lives = self._permission.lease_left_ms(self._now) > 0
+            arrival, begins = self._wire.take(frame, now_ms=self._now, lease_lives=lease_lives)
             if begins:
+                self._indicator.clear()
                 self._permission.begin_session()
                 self._note("session", boot_count=self._lane.store.boot_count)
             self._take(arrival)
@@ -125,7 +156,7 @@ class Controller:
 
     def next_deadline_ms(self) -> int:
         """In how many ms a tick is due; 0: now."""
-        times = (*self._lane.deadlines(), *self._permission.deadlines(), *self._wire.deadlines(), self._health_due)
+        times = (*self._lane.deadlines(), *self._permission.deadlines(), *self._wire.deadlines(), self._indicator.due_ms, self._health_due)
         return max(0, min(span_ms(t, self._now) for t in times if t is not None))
 
     @property
@@ -139,6 +170,15 @@ class Controller:
     @property
     def armed(self) -> bool:
         return self._lane.armed
+
+    @property
+    def grant(self) -> int:
+        """Of the release under way; 0: none, or a request to exit."""
+        return self._lane.opening.grant if self._lane.opening is not None else 0
+
+    @property
+    def shown(self) -> tuple[Lamp, Tone]:
+        return self._indicator.lamp, self._indicator.tone
 
     @property
     def store(self) -> Store:
@@ -159,11 +199,11 @@ class Controller:
         match order:
             case Release():
                 ack = self._permission.release(order, self._now)
-                self._note("release", direction=order.direction.name, **_flat(ack))
+                self._note("release", direction=order.direction.name, **flat(ack))
                 self._wire.send(ack)
             case Cancel():
                 cancelled = self._permission.cancel(order)
-                self._note("cancel", **_flat(cancelled))
+                self._note("cancel", **flat(cancelled))
                 self._wire.send(cancelled)
             case Heartbeat():
                 self._permission.heartbeat(order, self._now)
@@ -180,12 +220,20 @@ class Controller:
                 self._note("disarm")
                 self._publish(always=True)
             case Indicate():
-                self._note("unsupported", message="Indicate")
-                self._wire.send(Refused(type_byte(order), Refusal.UNSUPPORTED))
+                refusal = self._why_not_indicate()
+                if refusal is Refusal.NONE:
+                    self._indicator.show(order, self._now)
+                else:
+                    self._wire.send(Refused(type_byte(order), refusal))
             case EventAck() | Hello():
                 pass  # the wire has dealt with it
             case _:
                 assert_never(order)
+
+    def _why_not_indicate(self) -> Refusal:
+        if self._lane.store.emergency:
+            return Refusal.EMERGENCY
+        return Refusal.NONE if self._permission.lease_left_ms(self._now) else Refusal.NO_LEASE
 
     def _hello_reply(self, nonce: bytes) -> HelloReply:
         settings, store = self._settings, self._lane.store
@@ -215,6 +263,7 @@ class Controller:
 
     def _advance(self, now_ms: int) -> None:
         self._now = wrap(now_ms)
+        self._lane.set_clock(self._now)  # first: what a lost lease ends now has happened now
         self._permission.advance(self._now)
         self._lane.advance(self._now)
         self._wire.advance(self._now)
@@ -248,7 +297,7 @@ class Controller:
         while lane.facts:
             facts, lane.facts = lane.facts, []
             for fact in facts:
-                self._note(_snake(type(fact).__name__), **_flat(fact))
+                self._note(snake(type(fact).__name__), **flat(fact))
                 if not self._wire.report(fact, self._now):
                     lane.set_fault(Fault.EVENTS_DROPPED, active=True)
         told = (lane.phase, lane.armed, lane.faults)
@@ -269,7 +318,7 @@ class Controller:
             inputs=lane.inputs,
             drive=lane.drive,
             faults=lane.faults,
-            grant_number=lane.opening.grant if lane.opening is not None else 0,
+            grant_number=self.grant,
             last_grant_number=store.last_grant,
             last_outcome=store.last_outcome,
             passages_entry=store.passages_entry,
@@ -286,6 +335,8 @@ class Controller:
         kept = None
         if not self._damaged and self._lane.store != self._kept:
             kept = self._kept = self._lane.store
+        if self._indicator.advance(self._now, permitted=self._why_not_indicate() is Refusal.NONE):
+            self._note("indicate", lamp=self._indicator.lamp.name, tone=self._indicator.tone.name)
         data, log = bytes(self._wire.out), tuple(self._log)
         self._wire.out.clear()
         self._log.clear()
@@ -295,7 +346,7 @@ class Controller:
         self._log.append(LogLine(kind, MappingProxyType(fields)))
 
 
-def _flat(message: ReleaseAck | CancelAck | Fact) -> dict[str, Scalar]:
+def flat(message: ReleaseAck | CancelAck | Fact) -> dict[str, Scalar]:
     """The fields of a message as words and numbers."""
     return {
         name: value.name if isinstance(value, Enum) else value
@@ -304,5 +355,5 @@ def _flat(message: ReleaseAck | CancelAck | Fact) -> dict[str, Scalar]:
     }
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).removeprefix("_")

@@ -127,6 +127,10 @@ class Lane:
 
     # --- inputs and time ------------------------------------------------------------------------------------------------------
 
+    def set_clock(self, now_ms: int) -> None:
+        """The moment of all that happens from here on."""
+        self._now = wrap(now_ms)
+
     def sense(self, inputs: Inputs, now_ms: int) -> None:
         """The inputs as they are now, all of them."""
         self._now = wrap(now_ms)

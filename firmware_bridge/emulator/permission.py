@@ -72,7 +72,8 @@ class Permission:
 
     def heartbeat(self, message: Heartbeat, now_ms: int) -> None:
         if self._last_heartbeat is not None:
-            self.missed_heartbeats += max(0, round(span_ms(now_ms, self._last_heartbeat) / HEARTBEAT_MS) - 1)
+            beats = (span_ms(now_ms, self._last_heartbeat) + HEARTBEAT_MS // 2) // HEARTBEAT_MS
+            self.missed_heartbeats += max(0, beats - 1)
         self._last_heartbeat = now_ms
         self._lease_end = wrap(now_ms + LEASE_MS)
         if self._believes_rightly(message):

@@ -16,8 +16,9 @@ CAPABILITIES = (
     | Capability.EMERGENCY_INPUT
     | Capability.LASTING_STORE
     | Capability.TAMPER_INPUT
+    | Capability.INDICATE
 )
-"""What this machine does. INDICATE is not among them: it answers REFUSED."""
+"""What this machine does."""
 
 _ID_BYTES = 16
 _DIGEST_BYTES = 32

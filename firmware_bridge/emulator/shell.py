@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from firmware_bridge.emulator.board import Log, Memory, PseudoTerminal
-from firmware_bridge.emulator.controller import Controller, LogLine, Output
+from firmware_bridge.emulator.controller import Controller, LogLine, Machine, Output, PowerOn
 from firmware_bridge.emulator.faults import FaultyWire, WireFault
 from firmware_bridge.emulator.person import Behaviour, Pace, Person
 from firmware_bridge.emulator.settings import ControllerSettings
@@ -54,8 +54,9 @@ class BoardSettings:
 class Emulator:
     """An emulated controller with its port. `run` in a process of its own, or `start`, `do` and `stop` beside a test."""
 
-    def __init__(self, controller: ControllerSettings, board: BoardSettings) -> None:
+    def __init__(self, controller: ControllerSettings, board: BoardSettings, *, power_on: PowerOn = Controller) -> None:
         self._settings, self._board = controller, board
+        self._machine = power_on
         self._terminal = PseudoTerminal(board.port)
         self._memory = Memory(board.store)
         self._log = Log(board.log)
@@ -96,8 +97,8 @@ class Emulator:
         self._bell.ring()
         return answer.result(timeout_s)
 
-    def _power_on(self) -> Controller:
-        controller = Controller(self._settings, self._memory.read(), inputs=self._inputs, now_ms=self._now_ms)
+    def _power_on(self) -> Machine:
+        controller = self._machine(self._settings, self._memory.read(), inputs=self._inputs, now_ms=self._now_ms)
         self._apply(controller.tick(self._now_ms))
         return controller
 
@@ -184,6 +185,8 @@ class Emulator:
             "passages_entry": store.passages_entry,
             "passages_exit": store.passages_exit,
             "boot_count": store.boot_count,
+            "lamp": self._controller.shown[0].name,
+            "tone": self._controller.shown[1].name,
         }
 
     def _set(self, values: Any) -> None:

@@ -11,7 +11,7 @@ from firmware_bridge.framing import Frame, FrameReader
 from firmware_bridge.limits import EVENT_QUEUE, EVENT_RESEND_MS, EVENT_WINDOW, NO_SESSION_MS, PROTOCOL_VERSION
 from firmware_bridge.mac import check_key, derived_nonce, session_key
 from firmware_bridge.messages import ControllerMessage, EventAck, Fact, Hello, HelloRefused, HelloReply, HostMessage, NoSession
-from firmware_bridge.session import Session, read_open, seal_open
+from firmware_bridge.session import Session, read_open, seal_open, why_not_mine
 from firmware_bridge.ticks import reached, wrap
 from firmware_bridge.vocabulary import HelloRefusal, Sender
 
@@ -79,16 +79,17 @@ class Wire:
 
     # --- in -----------------------------------------------------------------------------------------------------------------------
 
-    def feed(self, data: bytes, *, now_ms: int, foreign_lease: bool) -> tuple[tuple[Arrival, bool], ...]:
-        """What the bytes bring, each with whether it begins a session. `foreign_lease`: another host's lease would be cut short."""
-        found: list[tuple[Arrival, bool]] = []
-        for frame in self._reader.feed(data):
-            arrival, begins = (frame, False) if isinstance(frame, Rejected) else self._take(frame, now_ms, foreign_lease=foreign_lease)
-            self._tally(arrival)
-            if isinstance(arrival, EventAck):
-                self._acknowledged(arrival.event_number, now_ms)
-            found.append((arrival, begins))
-        return tuple(found)
+    def frames(self, data: bytes) -> tuple[Frame | Rejected, ...]:
+        """The bytes cut into frames. `take` each, and carry it out, before the next."""
+        return self._reader.feed(data)
+
+    def take(self, frame: Frame | Rejected, *, now_ms: int, lease_lives: bool) -> tuple[Arrival, bool]:
+        """What a frame brings, and whether it begins a session. `lease_lives`: another host would cut a lease short."""
+        arrival, begins = (frame, False) if isinstance(frame, Rejected) else self._take(frame, now_ms, lease_lives=lease_lives)
+        self._tally(arrival)
+        if isinstance(arrival, EventAck):
+            self._acknowledged(arrival.event_number, now_ms)
+        return arrival, begins
 
     def _tally(self, arrival: Arrival) -> None:
         if not isinstance(arrival, Rejected):
@@ -98,9 +99,12 @@ class Wire:
         else:
             self.refused_frames += 1
 
-    def _take(self, frame: Frame, now_ms: int, *, foreign_lease: bool) -> tuple[Arrival, bool]:
+    def _take(self, frame: Frame, now_ms: int, *, lease_lives: bool) -> tuple[Arrival, bool]:
         if frame.type == _HELLO:
-            return self._greet(frame, foreign_lease=foreign_lease), False
+            return self._greet(frame, lease_lives=lease_lives), False
+        misfit = why_not_mine(frame, receiver=Sender.CONTROLLER)
+        if misfit is not None:
+            return misfit, False  # an echo of ours, too: answering it could go on for ever
         refusal = Rejected(Reject.NO_SESSION, f"type 0x{frame.type:02x} before any HELLO")
         if self._current is not None:
             found = self._current.session.open(frame)
@@ -118,7 +122,7 @@ class Wire:
             self._say_no_session(now_ms)
         return refusal, False
 
-    def _greet(self, frame: Frame, *, foreign_lease: bool) -> Arrival:
+    def _greet(self, frame: Frame, *, lease_lives: bool) -> Arrival:
         hello = read_open(frame, receiver=Sender.CONTROLLER)
         if isinstance(hello, Rejected):
             return hello
@@ -128,19 +132,19 @@ class Wire:
             if link is not None and link.hello == hello:  # the same HELLO again: the same answer, and nothing changes
                 self.out += link.reply
                 return Rejected(Reject.UNEXPECTED, "a HELLO that was answered before; the same answer went out again")
-        refusal = self._why_not(hello, foreign_lease=foreign_lease)
+        refusal = self._why_not(hello, lease_lives=lease_lives)
         if refusal is not None:
             self.out += seal_open(HelloRefused(refusal, PROTOCOL_VERSION, PROTOCOL_VERSION, hello.host_nonce))
             return Rejected(Reject.UNEXPECTED, f"HELLO refused: {refusal.name}")
         self._hellos += 1
         return Greeting(hello, derived_nonce(self._key, boot_count=self._boot_count, hello_count=self._hellos))
 
-    def _why_not(self, hello: Hello, *, foreign_lease: bool) -> HelloRefusal | None:
+    def _why_not(self, hello: Hello, *, lease_lives: bool) -> HelloRefusal | None:
         if not hello.min_version <= PROTOCOL_VERSION <= hello.max_version:
             return HelloRefusal.VERSION
         if hello.link_mode is not self._mode:
             return HelloRefusal.LINK_MODE
-        if foreign_lease and self._current is not None and self._current.hello.host_id != hello.host_id:
+        if lease_lives and self._current is not None and self._current.hello.host_id != hello.host_id:
             return HelloRefusal.OTHER_HOST
         return None
 
@@ -157,12 +161,14 @@ class Wire:
         self.out += seal_open(NoSession(self._boot_count))
 
     def _say_no_session(self, now_ms: int) -> None:
-        if self._no_session_due is None or reached(now_ms, self._no_session_due):
+        if self._no_session_due is None:
             self._no_session_due = wrap(now_ms + NO_SESSION_MS)
             self.announce_boot()
 
     def send(self, message: ControllerMessage) -> None:
         """To the host in session; without one it is dropped."""
+        if self._current is not None and self._current.session.spent:
+            self._current = None  # its numbers are used up
         if self._current is not None:
             self.out += self._current.session.seal(message)
 
@@ -184,6 +190,8 @@ class Wire:
         return not full
 
     def advance(self, now_ms: int) -> None:
+        if reached(now_ms, self._no_session_due):
+            self._no_session_due = None
         if reached(now_ms, self._resend_due):
             self._in_flight = 0  # go back to the oldest
             self._resend_due = None

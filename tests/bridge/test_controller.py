@@ -820,15 +820,61 @@ def test_a_release_too_soon_is_refused(after_ms: int, refusal: Refusal) -> None:
     assert world.logged("release")[-1].fields["refusal"] == refusal.name
 
 
-# --- what is not there is refused ------------------------------------------------------------------------------------------------------
+# --- lamp and tone ---------------------------------------------------------------------------------------------------------------------
+
+DARK = (Lamp.OFF, Tone.OFF)
 
 
-def test_a_lamp_that_is_not_there_is_refused_not_ignored() -> None:
+def lit(duration_ms: int = 0) -> World:
     world = World().arm()
-    world.link.indicate(lamp=Lamp.GO, tone=Tone.GRANTED, duration_ms=500)
+    world.link.indicate(lamp=Lamp.GO, tone=Tone.GRANTED, duration_ms=duration_ms)
+    world.pump()
+    assert world.controller.shown == (Lamp.GO, Tone.GRANTED)
+    return world
+
+
+def test_a_lamp_goes_out_after_its_time() -> None:
+    world = lit(500)
+    world.run(499)
+    assert world.controller.shown == (Lamp.GO, Tone.GRANTED)
+    world.run(1)
+    assert world.controller.shown == DARK
+    assert [line.fields["lamp"] for line in world.logged("indicate")] == ["GO", "OFF"]
+
+
+def test_a_lamp_without_a_time_stays_until_the_next_order() -> None:
+    world = lit()
+    world.run(60_000)
+    assert world.controller.shown == (Lamp.GO, Tone.GRANTED)
+    world.link.indicate(lamp=Lamp.STOP, tone=Tone.DENIED, duration_ms=0)
+    world.pump()
+    assert world.controller.shown == (Lamp.STOP, Tone.DENIED)
+
+
+def test_a_lamp_goes_out_with_the_lease_of_its_host() -> None:
+    world = lit()
+    world.host_alive = False
+    world.run(LEASE_MS + 1)
+    assert world.controller.shown == DARK
+
+
+def test_a_lamp_of_an_earlier_session_goes_out() -> None:
+    world = lit()
+    world.restart_host()
+    world.connect()
+    world.run(10)
+    assert world.controller.shown == DARK
+
+
+def test_no_lamp_says_go_or_stop_in_an_emergency() -> None:
+    world = lit()
+    world.sense(Inputs.FIRE)
+    assert world.controller.shown == DARK
+    world.link.indicate(lamp=Lamp.STOP, tone=Tone.ALARM, duration_ms=0)
     world.pump()
     (answer,) = world.seen(NotDone)
-    assert (answer.answer.type, answer.answer.refusal) == (0x08, Refusal.UNSUPPORTED)
+    assert (answer.answer.type, answer.answer.refusal) == (0x08, Refusal.EMERGENCY)
+    assert world.controller.shown == DARK
 
 
 def test_two_doors_are_not_built_and_not_pretended() -> None:

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from firmware_bridge.emulator.controller import Controller, PowerOn
 from firmware_bridge.emulator.faults import WireFault
 from firmware_bridge.emulator.settings import ControllerSettings
 from firmware_bridge.messages import PassageCompleted
@@ -19,12 +20,12 @@ STEPS = 120
 class Life:
     """One random sequence. The seed is in the test's name; the same seed gives the same life."""
 
-    def __init__(self, seed: int, fault: WireFault) -> None:
+    def __init__(self, seed: int, fault: WireFault, *, machine: PowerOn = Controller) -> None:
         self.draw = random.Random(seed)
         # Half of the lives run over the wrap of the controller's 32-bit clock.
         offset = 2**32 - self.draw.randint(1_000, 60_000) if self.draw.random() < 0.5 else self.draw.randint(0, 2**31)
         settings = ControllerSettings(key=KEY, held_open_ms=3_000, beam_stuck_ms=6_000, releases_per_minute=20)
-        self.world = World(fault=fault, seed=seed, settings=settings, controller_offset_ms=offset)
+        self.world = World(fault=fault, seed=seed, settings=settings, controller_offset_ms=offset, machine=machine)
         self.oracle = Oracle(self.world)
         self.grant = 0
         self.actions = [

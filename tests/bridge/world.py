@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from firmware_bridge.emulator.controller import Controller, LogLine, Output
+from firmware_bridge.emulator.controller import Controller, LogLine, Output, PowerOn
 from firmware_bridge.emulator.faults import FaultyWire, WireFault
 from firmware_bridge.emulator.settings import ControllerSettings
 from firmware_bridge.emulator.store import Store
@@ -42,6 +42,7 @@ class World:
     store: Store | None = field(default_factory=Store)
     host_alive: bool = True
     acknowledges: bool = True
+    machine: PowerOn = Controller
     belief: Belief | None = None  # None: what a host that hears everything at once would believe
 
     def __post_init__(self) -> None:
@@ -66,7 +67,7 @@ class World:
 
     def start_controller(self) -> None:
         """Power on, or a reboot: the inputs are as they are, the lasting store as it was last kept."""
-        self.controller = Controller(self.settings, self.store, inputs=self.inputs, now_ms=self.controller_ms)
+        self.controller = self.machine(self.settings, self.store, inputs=self.inputs, now_ms=self.controller_ms)
         self._apply(self.controller.tick(self.controller_ms))
 
     def _apply(self, output: Output) -> None:
@@ -184,10 +185,9 @@ class World:
         return bool(data or turn.data)
 
     def _right_belief(self) -> tuple[Belief, int]:
-        opening = self.controller._lane.opening
         if self.controller.phase in (Phase.EMERGENCY, Phase.AWAITING_RESET):
             return Belief.EMERGENCY, 0
-        return (Belief.RELEASED, opening.grant) if opening is not None and opening.grant else (Belief.SECURED, 0)
+        return (Belief.RELEASED, self.controller.grant) if self.controller.grant else (Belief.SECURED, 0)
 
     def run(self, ms: int) -> None:
         """Let time pass: 1 ms a step while bytes are on their way, else straight to the next deadline."""
