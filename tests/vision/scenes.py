@@ -57,11 +57,12 @@ def between(start: float, end: float, frames: int) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One frame: who was there, and what was said."""
+    """One frame: who was there, what was said, and how many faces were found (0 where none was judged)."""
 
     number: int
     scene: Scene
     inputs: tuple[RecognitionInput, ...]
+    faces: int
 
     @property
     def probes(self) -> list[ProbeCompared]:
@@ -82,6 +83,6 @@ def show(scenes: Iterable[Scene], gallery: Gallery, *, watch_after: int | None =
         frame = Frame(number + 1, (number + 1) * FRAME_NS, draw(scene, seed=number))
         sight = looking.see(state, frame, camera="entry", direction=Direction.ENTRY, gallery=gallery, watched=watched)
         state = sight.state
-        found.append(Seen(number, scene, sight.inputs))
+        found.append(Seen(number, scene, sight.inputs, 0 if sight.view is None else sight.view.faces))
         subject = subject or next((probe.track for probe in found[-1].probes), None)
     return found

@@ -79,14 +79,15 @@ def test_a_stranger_who_comes_up_behind_the_enrolled_person_is_never_compared(ga
 
 
 def test_the_enrolled_person_behind_a_stranger_does_not_open_for_them(gallery: Gallery) -> None:
-    seen = show([[At(ENROLLED, 410, 42), At(STRANGER, 250, 92)]] * 8, gallery)
+    seen = show([[At(ENROLLED, 480, 42), At(STRANGER, 215, 92)]] * 8, gallery)
+    assert {each.faces for each in seen} == {2}
     assert compared(seen) == {STRANGER}
     assert who_could_earn(seen, gallery) == set()
 
 
 def test_the_enrolled_person_behind_is_not_compared_while_the_stranger_before_them_lowers_the_head(gallery: Gallery) -> None:
-    behind = At(ENROLLED, 430, 44)
-    seen = show([*[[behind, At(STRANGER, 230, 92)]] * 6, *[[behind]] * 4, *[[behind, At(STRANGER, 230, 92)]] * 4], gallery)
+    behind, before = At(ENROLLED, 480, 44), At(STRANGER, 215, 92)
+    seen = show([*[[behind, before]] * 6, *[[behind]] * 4, *[[behind, before]] * 4], gallery)
     assert compared(seen) == {STRANGER}
     assert who_could_earn(seen, gallery) == set()
     assert faults(seen[7:10]) == {SampleFault.SEVERAL_FACES}
@@ -101,6 +102,7 @@ def test_a_picture_of_the_enrolled_person_held_at_the_side_is_another_face_in_th
 
 def test_a_picture_of_the_enrolled_person_outside_the_lane_earns_nothing(gallery: Gallery) -> None:
     seen = show([[At(STRANGER, 300, 56), At(ENROLLED, 575, 50)]] * 8, gallery)
+    assert {each.faces for each in seen} == {2}
     assert compared(seen) == {STRANGER}
     assert len([p for each in seen for p in each.probes]) == 8
     assert who_could_earn(seen, gallery) == set()
@@ -108,6 +110,7 @@ def test_a_picture_of_the_enrolled_person_outside_the_lane_earns_nothing(gallery
 
 def test_a_neighbour_does_not_hinder_the_person_in_the_lane(gallery: Gallery) -> None:
     seen = show([[At(ENROLLED, 300, 56), At(STRANGER, 575, 60)]] * 8, gallery)
+    assert {each.faces for each in seen} == {2}
     assert who_could_earn(seen, gallery) == {ENROLLED}
     assert len([p for each in seen for p in each.probes]) == 8
 
