@@ -1,5 +1,6 @@
 """The recognition thread with the real pack: two cameras, rosters that come and do not fit, models that are missing and come back."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -176,3 +177,31 @@ def test_a_simulation_can_keep_the_frame_of_each_probe() -> None:
         slots.put("entry", Frame(1, 1, image))
         posted.wait(probes)
     assert kept == [(1, True)]
+
+
+def test_a_failure_while_somebody_is_watched_counts_as_the_loss_of_the_subject(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "PAUSE_S", 0.02)
+    posted, slots = Posted(), FrameSlots(["entry"])
+    with running(slots, posted) as thread:
+        thread.use(pack.gallery_of("astronaut"))
+        good = scene(("astronaut", 320, 60))
+        slots.put("entry", Frame(1, 66_000_000, good))
+        posted.wait(probes)
+        thread.watch(probes(posted.inputs)[0].track)
+        slots.put("entry", Frame(2, 132_000_000, good[:, :, :2]))
+        posted.wait(lambda inputs: any(isinstance(i, TrackLost) for i in inputs))
+    assert [(i.camera, i.track) for i in posted.inputs if isinstance(i, TrackLost)] == [("entry", 1)]
+
+
+def test_whoever_installs_a_camera_is_shown_the_figures_of_the_nearest_face() -> None:
+    posted, slots = Posted(), FrameSlots(["entry"])
+    with running(slots, posted) as thread:
+        thread.use(pack.gallery_of("astronaut"))
+        assert thread.views() == {}
+        slots.put("entry", Frame(1, 66_000_000, scene(("astronaut", 320, 60))))
+        posted.wait(probes)
+        view = json.loads(json.dumps(thread.views()))["entry"]
+    assert (view["faces"], view["in_lane"], view["fault"]) == (1, True, None)
+    assert view["at"] == pytest.approx([0.5, 200 / 480], abs=0.02)
+    assert view["eye_distance_px"] == pytest.approx(60, abs=3)
+    assert set(view["quality"]) == {"eye_distance_px", "yaw", "blur", "brightness", "clipped"}
