@@ -78,6 +78,7 @@ class Runtime:
         self._fresh_ns = time.monotonic_ns()
         self._retry_ns = 0
         self._disputed = False
+        self._failure = ""  # of the journal, as last said
         self.last_commit_ms = 0.0
 
     @property
@@ -129,15 +130,23 @@ class Runtime:
         try:
             committed = self._world.journal.commit(batch)
         except JournalError as error:
+            self._say_failure(str(error))
             self._retry_ns = self._fresh_ns + RETRY_NS
             self._follow_up.append(JournalReported(ready=False, commit_ms=0.0, detail=str(error)))
             return False
+        self._failure = ""
         self._waiting.clear()
         self.last_commit_ms = committed.commit_ms
         self._follow_up.append(JournalReported(ready=True, commit_ms=committed.commit_ms))
         self._world.uplink.wake()
         self._untold.append((batch, committed))
         return True
+
+    def _say_failure(self, detail: str) -> None:
+        """In the log, once: while the journal takes nothing, no event can say why the lane is closed."""
+        if detail != self._failure:
+            self._failure = detail
+            self._observers.warned(f"the journal takes nothing; entry is closed and what happens waits in memory: {detail}")
 
     def _do(self, effect: Effect, *, durable: bool) -> None:
         match effect:
