@@ -5,15 +5,24 @@ import time
 from tests.sim.lane_process import Lane
 
 
-def out_of_service(lane: Lane, reason: str, words: str, *, by: str = "service.closed") -> None:
-    """The enrolled person stands there; the lane says what it lacks in words, in an event and in the log, and does not release."""
+def out_of_service(lane: Lane, reason: str, words: str, *, by: str = "service.closed", event: str = "") -> None:
+    """The enrolled person stands there; the lane says what it lacks in words, in an event and in the log, and does not release.
+
+    event: what the event says, where that is less than what the snapshot says.
+    """
+    told = event or words
     lane.come("entry")
     released = len(lane.releases())
     lane.until(lambda: words in (lane.lacks() or {}).get(reason, ""), f"out of service by {reason}: {words}")
-    lane.until(lambda: any(words in str(event) for event in lane.said(by)), f"an event {by} that says: {words}")
-    lane.until(lambda: words in lane.agent_log(), f"a line of the log that says: {words}")
+    lane.until(lambda: any(told in str(event) for event in lane.said(by)), f"an event {by} that says: {told}")
+    lane.until(lambda: told in lane.agent_log(), f"a line of the log that says: {told}")
     lane.let_out_by_hand()
     assert len(lane.releases()) == released, "it was released while out of service"
+
+
+def said_aloud(lane: Lane, words: str) -> None:
+    """In the log, while no event can be written."""
+    lane.until(lambda: words in lane.agent_log(), f"a line of the log that says: {words}")
 
 
 def recovers(lane: Lane) -> float:
