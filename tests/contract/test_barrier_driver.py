@@ -1,10 +1,15 @@
-"""The barrier driver against a real emulator on a pseudo-terminal: threads, port and protocol as in a cabinet."""
+"""The barrier driver against a real controller on a pseudo-terminal: threads, port and protocol as in a cabinet.
+
+One suite, three peers: the emulator, the reference firmware as a shared library, and the same firmware on a Cortex-M3 under QEMU.
+"""
 
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,11 +39,14 @@ from agent.core.inputs import (
 )
 from agent.drivers.barrier import BarrierPort, SerialBarrier, read_key
 from agent.errors import UsageError
+from firmware_bridge.emulator.controller import Controller, PowerOn
 from firmware_bridge.emulator.faults import WireFault
 from firmware_bridge.emulator.person import Behaviour, Pace
 from firmware_bridge.emulator.settings import ControllerSettings
 from firmware_bridge.emulator.shell import BoardSettings, Emulator
 from firmware_bridge.vocabulary import Kind
+from tests.bridge.firmware import Firmware, load
+from tests.bridge.qemu import Board
 
 KEY = bytes(range(1, 33))
 LIMIT_S = 20.0  # far above what any step takes on a busy machine
@@ -48,10 +56,12 @@ T = TypeVar("T")
 
 @dataclass
 class Bench:
-    """An emulator, a driver, and what the driver posted."""
+    """A controller, a driver, and what the driver posted."""
 
     folder: Path
     controller: ControllerSettings = field(default_factory=lambda: ControllerSettings(key=KEY, leaf_travel_ms=30, minimum_gap_ms=20))
+    machine: PowerOn = Controller
+    firmware: bytes = bytes(32)  # its digest
     key: bytes | None = KEY
     simulation: bool = True
     fault: WireFault = WireFault.NONE
@@ -105,7 +115,7 @@ class Bench:
             fault_rate=0.15,
             seed=7,
         )
-        self.emulator = Emulator(self.controller, board)
+        self.emulator = Emulator(self.controller, board, power_on=self.machine)
         self.emulator.start()
 
     def power_off(self) -> None:
@@ -171,14 +181,28 @@ class Bench:
         return sum(line["result"] == "ACCEPTED" for line in self.log("release"))
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+PEERS = ("emulator", "library", pytest.param("qemu", marks=pytest.mark.slow))
+
+
+@pytest.fixture(params=PEERS)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
+    board: Board | None = None
+    if request.param != "emulator":
+        bench.controller = replace(bench.controller, kind=Kind.REFERENCE_ON_PC)
+    if request.param == "library":
+        bench.machine = partial(Firmware, load(request.getfixturevalue("library")))
+    if request.param == "qemu":
+        image = request.getfixturevalue("image")
+        bench.machine = board = Board(image, tmp_path)
+        bench.firmware = sha256(image.read_bytes()).digest()
     yield bench
     if bench.driver is not None:
         bench.stop_driver()
     if bench.emulator is not None:
         bench.power_off()
+    if board is not None:
+        board.close()
 
 
 def ready(bench: Bench, behaviour: Behaviour = Behaviour.NOBODY) -> Bench:
@@ -193,7 +217,7 @@ def test_the_driver_reads_the_controller_and_arms_it(bench: Bench) -> None:
     connected = bench.wait(BarrierConnected)
     assert connected == BarrierConnected(
         controller="emulator",
-        firmware=bytes(32).hex(),
+        firmware=bench.firmware.hex(),
         kind=ControllerKind.EMULATOR,
         authenticated=True,
         highest_grant=NO_GRANT,
@@ -424,7 +448,7 @@ def test_an_emulator_is_refused_in_service(bench: Bench) -> None:
     bench.simulation = False
     bench.power_on()
     bench.start_driver()
-    assert "it is EMULATOR" in bench.wait(BarrierLost).detail
+    assert f"it is {bench.controller.kind.name}" in bench.wait(BarrierLost).detail
     assert bench.do(state=True)["armed"] is False
 
 
