@@ -5,17 +5,18 @@ follows touches only vectors; the few nearest are compared again in double preci
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.biometrics.calibration import Calibration, Method
 from agent.biometrics.comparison import distances, exact_distances, squared_norms
 from agent.biometrics.errors import GalleryError, TemplateError
 from agent.biometrics.normalisation import normalised, reference_halves, smallest
 from agent.biometrics.template import F32, Metric, comparable
-from agent.core.identity import AccessRecord, Candidate
+from agent.core.identity import AccessRecord, Candidate, PersonId
 
 CANDIDATES = 2
 """Length of the candidate list: the best and the next other person, for the margin."""
@@ -91,50 +92,83 @@ class Gallery:
         return tuple(Candidate(score=float(exact[i]), record=self.records[best[i]]) for i in order)
 
 
+Block = tuple[F32, npt.NDArray[np.int64]]
+"""References (n, d) of several people one after the other, and how many of them each person has."""
+
+
 def build(enrolled: Sequence[Enrolled], *, metric: Metric, calibration: Calibration, version: int, pack: str) -> Gallery:
-    """Returns the gallery of a verified roster.
+    """Returns the gallery of a few people who are at hand.
 
     Raises:
         TemplateError: a person's templates cannot be compared.
         GalleryError: a person stands twice or has no template, lengths differ, or the calibration record does not fit the number of people.
     """
-    records = tuple(each.record for each in enrolled)
-    _check(enrolled, calibration)
-    table, norms, halves = np.empty((0, 0), np.float32), np.empty(0, np.float32), None
-    if enrolled:
-        counts = np.array([len(each.templates) for each in enrolled])
-        references = comparable(np.concatenate([each.templates for each in enrolled]), metric)
-        first = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        means = np.add.reduceat(references, first, axis=0, dtype=np.float64) / counts[:, None]
-        table = comparable(means.astype(np.float32), metric)
-        norms = squared_norms(table)
-        if calibration.method is Method.COHORT:
-            halves = reference_halves(table, metric=metric, k=calibration.k)
-    for each in (table, norms, halves):
-        if each is not None:
-            each.setflags(write=False)
-    return Gallery(
-        version=version, pack=pack, metric=metric, calibration=calibration, records=records, table=table, norms=norms, halves=halves
-    )
-
-
-def _check(enrolled: Sequence[Enrolled], calibration: Calibration) -> None:
-    twice = [person for person, count in Counter(each.record.person for each in enrolled).items() if count > 1]
-    if twice:
-        raise GalleryError(f"person '{twice[0]}' stands twice in the roster; put the references of one person together")
     shapes = {each.templates.shape[1:] for each in enrolled}
     if len(shapes) > 1:
         raise GalleryError(f"the roster's templates have several lengths: {sorted(shapes)}; all must come from one model pack")
     bare = [each.record.person for each in enrolled if not len(each.templates)]
     if bare:
         raise GalleryError(f"person '{bare[0]}' has no template; enrol them again")
-    people = len(enrolled)
+    blocks = []
+    if enrolled:
+        counts = np.array([len(each.templates) for each in enrolled])
+        blocks = [(np.concatenate([each.templates for each in enrolled]), counts)]
+    return assemble([each.record for each in enrolled], blocks, metric=metric, calibration=calibration, version=version, pack=pack)
+
+
+def assemble(
+    records: Sequence[AccessRecord],
+    blocks: Iterable[Block],
+    *,
+    metric: Metric,
+    calibration: Calibration,
+    version: int,
+    pack: str,
+    halves: F32 | None = None,
+) -> Gallery:
+    """Returns the gallery of a verified roster, of which the references come in blocks, so that not all of them lie in memory at once.
+
+    halves: the references' cohort halves (people,), where somebody has computed them; else they are computed where the method needs them.
+
+    Raises:
+        TemplateError: a person's templates cannot be compared.
+        GalleryError: a person stands twice, or the calibration record does not fit the number of people.
+    """
+    _check([record.person for record in records], calibration)
+    parts = [_means(block, metric) for block in blocks]
+    table = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+    norms = squared_norms(table)
+    if calibration.method is not Method.COHORT or not records:
+        halves = None
+    elif halves is None:
+        halves = reference_halves(table, metric=metric, k=calibration.k)
+    for each in (table, norms, halves):
+        if each is not None:
+            each.setflags(write=False)
+    return Gallery(
+        version=version, pack=pack, metric=metric, calibration=calibration, records=tuple(records), table=table, norms=norms, halves=halves
+    )
+
+
+def _means(block: Block, metric: Metric) -> F32:
+    """The mean (people, d) of each person's references, as they are compared."""
+    references, counts = block
+    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    means = np.add.reduceat(comparable(references, metric), first, axis=0, dtype=np.float64) / counts[:, None]
+    return comparable(means.astype(np.float32), metric)
+
+
+def _check(names: Sequence[PersonId], calibration: Calibration) -> None:
+    people = len(names)
+    if len(set(names)) < people:
+        twice = next(person for person, count in Counter(names).items() if count > 1)
+        raise GalleryError(f"person '{twice}' stands twice in the roster; put the references of one person together")
     if people > calibration.people_max:
         raise GalleryError(
             f"the roster has {people} people and its calibration record ({calibration.kind}) allows {calibration.people_max}; "
             "calibrate on the roster's own people and release again"
         )
-    if enrolled and calibration.method is Method.COHORT and people <= calibration.k:
+    if people and calibration.method is Method.COHORT and people <= calibration.k:
         raise GalleryError(
             f"the roster has {people} people, too few for a cohort of {calibration.k} others; release again, which compares without one"
         )

@@ -3,29 +3,28 @@
 A document that decodes is well formed; whether this gate may use it is `trust.admit`'s question.
 """
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
-from typing import cast
 
 import cbor2
 
 from agent.biometrics.calibration import Calibration
 from agent.biometrics.errors import CalibrationError
 from agent.biometrics.template import Metric
-from agent.core.identity import AccessRule, Area, Interval, PersonId, PersonStatus
-from agent.core.inputs import SampleQuality
+from agent.core.identity import AccessRule, Area, Interval
 from agent.roster.document import (
     AREAS_MAX,
     DOCUMENT_BYTES_MAX,
     FORMAT,
     FORMAT_VERSION,
+    HALF_BYTES,
     INTERVALS_MAX,
     ITEM_BYTES,
     KEY_ID_BYTES,
     LEVELS_MAX,
-    LEVELS_OF_A_PERSON_MAX,
     PEOPLE_MAX,
-    REFERENCES_MAX,
     RULES_MAX,
     SUITE,
     TEMPLATE_LENGTHS,
@@ -38,11 +37,12 @@ from agent.roster.document import (
     TemplateForm,
 )
 from agent.roster.errors import Reason, RosterError
-from agent.roster.fields import IDENTIFIER, Fields, integer, label, malformed, number, sequence
+from agent.roster.fields import Fields, integer, label, malformed, sequence
+from agent.roster.people_reader import PeopleReader
 
 _DEPTH_MAX = 8
 _DAY_MINUTES = 1440
-_FIGURE_MAX = 1e9
+_HALVES = "x_cohort_halves"  # may be ignored: a gate that does not know it computes them
 
 # --- writing ----------------------------------------------------------------------------------------------------------------------
 
@@ -70,6 +70,7 @@ def encode(roster: Roster) -> bytes:
         "levels": {name: _encoded_level(rules) for name, rules in roster.levels.items()},
         "people": [_encoded_person(person) for person in roster.people],
         **({"simulation": True} if roster.simulation else {}),
+        **({} if roster.cohort_halves is None else {_HALVES: roster.cohort_halves}),
     }
     data = cbor2.dumps(content, canonical=True)
     decode(data)
@@ -115,12 +116,30 @@ def decode(data: bytes) -> Roster:
     """
     if len(data) > DOCUMENT_BYTES_MAX:
         raise RosterError(Reason.TOO_LARGE, f"the roster has {len(data)} bytes; the limit is {DOCUMENT_BYTES_MAX}")
-    top = Fields(_decoded(data), place="")
+    with _without_collection():
+        return _read(data)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Millions of values are made and none of them in a cycle: the collector would look through all of them again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _read(data: bytes) -> Roster:
+    reader = PeopleReader()
+    top = Fields(_decoded(data, reader), place="")
     _check_format(top)
     form = _form(Fields(top.take("template"), place="template"))
     areas = tuple(Area(label(a, place=f"areas[{i}]")) for i, a in enumerate(top.take_list("areas", low=0, high=AREAS_MAX)))
     levels = {name: _level(name, content, areas) for name, content in top.take_map("levels", high=LEVELS_MAX).items()}
-    people = _people(top.take_list("people", low=0, high=PEOPLE_MAX), form, levels)
+    people = reader.finish(top.take_list("people", low=0, high=PEOPLE_MAX), form, levels)
     issued_s = top.take_int("issued", low=0, high=TIME_MAX_S)
     expires_s = top.take_int("expires", low=issued_s, high=issued_s + VALIDITY_MAX_S)
     roster = Roster(
@@ -137,12 +156,13 @@ def decode(data: bytes) -> Roster:
         levels=MappingProxyType(levels),
         people=tuple(people),
         simulation=_simulation(top),
+        cohort_halves=top.take_bytes(_HALVES, length=HALF_BYTES * len(people)) if top.has(_HALVES) else None,
     )
     top.done()
     return roster
 
 
-def _decoded(data: bytes) -> object:
+def _decoded(data: bytes, reader: PeopleReader) -> object:
     try:
         return cbor2.loads(
             data,
@@ -151,6 +171,7 @@ def _decoded(data: bytes) -> object:
             strict_hashable_types=True,
             max_depth=_DEPTH_MAX,
             semantic_decoders=_NO_TAGS,
+            object_hook=reader.take,
         )
     except (cbor2.CBORDecodeError, ValueError, OverflowError, MemoryError) as error:
         raise RosterError(Reason.MALFORMED, f"the roster is not the CBOR that its format allows ({error!s:.120}); make it again") from error
@@ -252,70 +273,3 @@ def _interval(row: object, place: str) -> Interval:
         start_minute=start_minute,
         end_minute=integer(end, low=start_minute + 1, high=2 * _DAY_MINUTES, place=f"{place}[2]"),
     )
-
-
-def _people(rows: list[object], form: TemplateForm, levels: Mapping[str, object]) -> list[Person]:
-    people = []
-    for index, row in enumerate(rows):
-        people.append(_person(row, index, form, levels))
-        rows[index] = None  # a large roster must not lie in memory twice while a gate starts
-    _check_no_double(people)
-    return people
-
-
-def _person(row: object, index: int, form: TemplateForm, levels: Mapping[str, object]) -> Person:
-    fields = Fields(row, place=f"people[{index}]")
-    name = fields.take("id")
-    if type(name) is not str or not IDENTIFIER.fullmatch(name):
-        raise malformed(f"people[{index}].id", f"is {name!r:.80}; 1 to 64 letters, digits, '.', '_' or '-' are expected")
-    place = f"person '{name}'"
-    quality = tuple(_quality(q, f"{place}: quality") for q in fields.take_list("quality", low=1, high=REFERENCES_MAX))
-    status = fields.take_name("status")
-    if status not in _STATUS:
-        raise malformed(f"{place}: status", f"is '{status}'; one of {', '.join(_STATUS)} is expected")
-    not_before_s = fields.take_int("from", low=0, high=TIME_MAX_S)
-    person = Person(
-        id=PersonId(name),
-        revision=fields.take_int("rev", low=1, high=VERSION_MAX),
-        status=_STATUS[status],
-        not_before_s=not_before_s,
-        not_after_s=fields.take_int("until", low=not_before_s, high=TIME_MAX_S),
-        levels=_levels_of(fields.take_list("levels", low=0, high=LEVELS_OF_A_PERSON_MAX), place, levels),
-        quality=quality,
-        sealed=fields.take_bytes("sealed", length=form.sealed_bytes(len(quality))),
-        group=fields.take_name("group") if fields.has("group") else None,
-    )
-    fields.done()
-    return person
-
-
-_STATUS: Mapping[str, PersonStatus] = MappingProxyType({str(status): status for status in PersonStatus})
-
-
-def _levels_of(names: list[object], place: str, levels: Mapping[str, object]) -> tuple[str, ...]:
-    found = tuple(label(name, place=f"{place}: levels") for name in names)
-    for name in found:
-        if name not in levels:
-            raise malformed(f"{place}: levels", f"names the access level '{name}', which the roster does not hold")
-    return found
-
-
-def _quality(row: object, place: str) -> SampleQuality:
-    values = sequence(row, low=5, high=5, place=place)
-    for value, (low, high) in zip(values, _FIGURES, strict=True):
-        if type(value) is not float or not low <= value <= high:  # in place: 45,000 rows are read while a gate starts
-            number(value, low=low, high=high, place=place)
-    eyes, yaw, blur, brightness, clipped = cast("list[float]", values)
-    return SampleQuality(eye_distance_px=eyes, yaw=yaw, blur=blur, brightness=brightness, clipped=clipped)
-
-
-_FIGURES = ((0, _FIGURE_MAX), (-_FIGURE_MAX, _FIGURE_MAX), (0, _FIGURE_MAX), (0, 255), (0, 1))
-"""Least and greatest of each figure, in the order of SampleQuality."""
-
-
-def _check_no_double(people: Sequence[Person]) -> None:
-    seen: set[str] = set()
-    for person in people:
-        if person.id in seen:
-            raise malformed(f"person '{person.id}'", "is listed twice")
-        seen.add(person.id)

@@ -34,6 +34,8 @@ TEMPLATE_LENGTHS: Final = (16, 2048)
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 KEY_ID_BYTES: Final = 8
+HALF_BYTES: Final = 4
+"""Of one person's cohort half."""
 
 ITEM_BYTES: Mapping[str, int] = MappingProxyType({"f2": 2, "f4": 4})
 
@@ -81,7 +83,7 @@ class Person:
     not_before_s: int
     not_after_s: int
     levels: tuple[str, ...]
-    quality: tuple[SampleQuality, ...]
+    quality: Sequence[SampleQuality]
     sealed: bytes
     group: str | None = None
 
@@ -94,6 +96,8 @@ class Roster:
         version: of the release; the same as of the signed metadata that names it.
         issued_s, stale_after_s, expires_s: seconds since 1970; usable but old from the second, of no use from the third.
         pack: id of the model pack that made the templates.
+        cohort_halves: of each person in order, as little-endian f4, where scores are normalised: what every gate would else compute by
+            comparing everybody with everybody. None: each gate does.
         simulation: made-up people, for demos and trials; a gate in service refuses it.
     """
 
@@ -110,6 +114,7 @@ class Roster:
     levels: Mapping[str, tuple[AccessRule, ...]]
     people: tuple[Person, ...]
     simulation: bool = False
+    cohort_halves: bytes | None = None
 
     def rules(self, levels: Sequence[str]) -> tuple[AccessRule, ...]:
         """The access rules behind the names of access levels."""

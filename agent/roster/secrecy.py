@@ -10,18 +10,19 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cbor2
 import numpy as np
+import numpy.typing as npt
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from agent.biometrics.template import F32
 from agent.core.identity import PersonId
-from agent.roster.document import KEY_ID_BYTES, NONCE_BYTES, KeyNotice, Roster, TemplateForm
+from agent.roster.document import KEY_ID_BYTES, NONCE_BYTES, KeyNotice, Person, Roster, TemplateForm
 from agent.roster.errors import Reason, RosterError
 from agent.roster.fields import malformed
 
@@ -29,6 +30,8 @@ CONTEXT = "gate-roster/1"
 KEY_BYTES = 32
 _KEY_ID_CONTEXT = b"gate-roster/1 site key id"
 _KEY_FILE_BYTES_MAX = 4096
+BLOCK_PEOPLE = 4096
+"""People whose references lie open at once while a gallery is built, as 6 MB of 128-d templates: it keeps one row for each person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,10 @@ class Binding:
 
     def associated_data(self) -> bytes:
         return cbor2.dumps([CONTEXT, self.site, self.pack, self.epoch, self.person, self.revision], canonical=True)
+
+
+_BOUND = 6
+"""Values of the array in the associated data."""
 
 
 def new_key() -> SiteKey:
@@ -129,32 +136,49 @@ def check_key(key: SiteKey, notice: KeyNotice) -> None:
         )
 
 
-def unseal_all(key: SiteKey, roster: Roster) -> Sequence[F32]:
-    """The references of everybody, in the roster's order: read-only views (n, length) of one float32 table.
+def unseal_blocks(key: SiteKey, roster: Roster, *, people: int = BLOCK_PEOPLE) -> Iterator[tuple[F32, npt.NDArray[np.int64]]]:
+    """The references of everybody in the roster's order, so many people at a time: a table (n, length), and how many rows each person has.
 
     Raises:
         RosterError: WRONG_KEY, or MALFORMED for a template that is not finite; the sentence names the person.
     """
     check_key(key, roster.key)
+    for first in range(0, len(roster.people), people):
+        yield _unsealed(key, roster, roster.people[first : first + people])
+
+
+def unseal_all(key: SiteKey, roster: Roster) -> Sequence[F32]:
+    """The references (n, length) of each person, in the roster's order. Raises as `unseal_blocks`."""
+    check_key(key, roster.key)
+    return [one for table, counts in unseal_blocks(key, roster) for one in np.split(table, np.cumsum(counts)[:-1])]
+
+
+def _unsealed(key: SiteKey, roster: Roster, people: Sequence[Person]) -> tuple[F32, npt.NDArray[np.int64]]:
     cipher = ChaCha20Poly1305(key.secret)
-    ends = np.cumsum([len(person.quality) for person in roster.people], dtype=np.int64)
-    table = np.empty((int(ends[-1]) if len(ends) else 0, roster.form.length), dtype=np.float32)
-    flat, place, dtype = table.reshape(-1), 0, np.dtype(f"<{roster.form.dtype}")
-    for person in roster.people:  # filled in place: a gate has no room for a second copy of 15,000 people
-        binding = Binding(roster.site, roster.pack, roster.key.epoch, person.id, person.revision)
+    # The same for everybody but the last two values, so the first part is written once.
+    same = _array_head(_BOUND) + b"".join(map(cbor2.dumps, (CONTEXT, roster.site, roster.pack, roster.key.epoch)))
+    contents = []
+    for person in people:
+        sealed = person.sealed
         try:
-            content = cipher.decrypt(person.sealed[:NONCE_BYTES], person.sealed[NONCE_BYTES:], binding.associated_data())
+            contents.append(
+                cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], same + cbor2.dumps(person.id) + cbor2.dumps(person.revision))
+            )
         except InvalidTag as error:
             raise _not_ours(person.id) from error
-        numbers = np.frombuffer(content, dtype=dtype)
-        flat[place : place + len(numbers)] = numbers
-        place += len(numbers)
+    table = np.frombuffer(b"".join(contents), dtype=f"<{roster.form.dtype}").reshape(-1, roster.form.length).astype(np.float32)
     table.setflags(write=False)
+    counts = np.array([len(person.quality) for person in people], dtype=np.int64)
     finite = np.isfinite(table).all(axis=1)
     if not finite.all():
-        owner = roster.people[int(np.searchsorted(ends, int(np.argmin(finite)), side="right"))]
+        owner = people[int(np.searchsorted(np.cumsum(counts), int(np.argmin(finite)), side="right"))]
         raise malformed(f"person '{owner.id}'", "has a template that is not finite")
-    return np.split(table, ends[:-1]) if len(ends) else ()
+    return table, counts
+
+
+def _array_head(length: int) -> bytes:
+    """How deterministic CBOR begins an array of fewer than 24 values."""
+    return bytes([0x80 | length])
 
 
 def _not_ours(person: PersonId) -> RosterError:
