@@ -274,7 +274,11 @@ class SerialBarrier:
         poll.poll(-(-wait_ns // NS_PER_MS))  # rounded up: a turn too early would spin
 
     def _part(self) -> None:
-        """Leave the controller at rest rather than let its lease run out."""
+        """Leave the controller at rest rather than let its lease run out; a cancel that came with the stop goes first."""
+        while not self._orders.empty():
+            command = self._orders.get_nowait()
+            if isinstance(command, CancelRelease):
+                self._link.cancel(command.grant, time.monotonic_ns())
         self._link.disarm()
         data = self._link.tick(time.monotonic_ns()).data
         if self._transport is not None and data:

@@ -510,6 +510,17 @@ def test_the_thread_ends_when_asked_and_leaves_the_controller_at_rest(bench: Ben
     assert len(bench.log("disarm")) == 1
 
 
+def test_a_cancel_that_comes_with_the_stop_is_still_sent(bench: Bench) -> None:
+    ready(bench)
+    grant = bench.release()
+    bench.wait(ReleaseAccepted)
+    assert bench.driver is not None
+    bench.driver._stopping.set()  # as when the stop overtakes the thread's turn
+    bench.driver.submit(CancelRelease(grant))
+    bench.wait_for(lambda: [line["reason"] for line in bench.log("release_ended")] == ["CANCELLED"], "the end of the release")
+    assert bench.driver.join(5)
+
+
 def test_a_key_file_holds_64_hexadecimal_digits(tmp_path: Path) -> None:
     file = tmp_path / "key"
     with pytest.raises(UsageError, match="cannot be read"):
