@@ -17,6 +17,7 @@ from agent.biometrics.calibration import PackDefaults, pack_default
 from agent.core.identity import Area, PersonId, PersonStatus
 from agent.roster import codec
 from agent.roster.document import KeyNotice, Person, Roster
+from agent.roster.people import with_cohort_halves
 from agent.roster.secrecy import Binding, SiteKey, new_key, read_key, seal, unseal, write_key
 
 DAY_S: Final = 86_400
@@ -142,7 +143,7 @@ class Authority:
             people=people,
             simulation=self.plan.site.simulation,
         )
-        self.repository.publish(codec.encode(roster), version=version, times=times)
+        self.repository.publish(codec.encode(with_cohort_halves(roster, self.key())), version=version, times=times)
         self.register.published(version)
         return Published(
             version=version,
