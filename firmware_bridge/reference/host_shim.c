@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { NOTE_DRIVE = 0xF0, NOTE_INDICATE }; /* this board's own notes */
+enum { NOTE_DRIVE = 0xF0, NOTE_INDICATE, NOTE_SENSED, NOTE_KEPT, NOTE_WRITTEN }; /* this board's own notes */
 
 struct host {
     uint32_t out_bytes, note_bytes, keeps, overflows, next_ms;
@@ -25,6 +25,7 @@ void hal_keep(void *board, unsigned slot, const uint8_t raw[SLOT_BYTES]) {
     struct host *h = board;
     memcpy(h->slots[slot], raw, SLOT_BYTES);
     h->keeps++;
+    hal_note(board, NOTE_KEPT, NULL, 0);
 }
 
 void hal_drive(void *board, uint8_t drive) {
@@ -41,6 +42,7 @@ void hal_indicate(void *board, uint8_t lamp, uint8_t tone) {
 
 void hal_write(void *board, const uint8_t *data, size_t bytes) {
     struct host *h = board;
+    hal_note(board, NOTE_WRITTEN, NULL, 0);
     if (bytes > sizeof h->out - h->out_bytes) {
         h->overflows++;
         return;

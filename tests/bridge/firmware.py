@@ -22,7 +22,7 @@ from firmware_bridge.vocabulary import Drive, Inputs, Lamp, Phase, Tone
 SOURCE: Final = Path(__file__).parents[2] / "firmware_bridge" / "reference"
 WARNINGS: Final = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion")
 UBSAN: Final = ("-fsanitize=undefined", "-fno-sanitize-recover=undefined")
-NOTE_REFUSED, NOTE_SESSION, NOTE_DRIVE, NOTE_INDICATE = 0xE0, 0xE1, 0xF0, 0xF1
+NOTE_REFUSED, NOTE_SESSION, NOTE_DRIVE, NOTE_INDICATE, NOTE_KEPT, NOTE_WRITTEN = 0xE0, 0xE1, 0xF0, 0xF1, 0xF3, 0xF4
 _BUFFER_BYTES = 1 << 16
 _VERDICTS: Final = (
     *(None, Reject.TOO_LONG, Reject.COBS, Reject.TOO_SHORT, Reject.CHECKSUM, Reject.UNKNOWN_TYPE, Reject.WRONG_DIRECTION),

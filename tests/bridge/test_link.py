@@ -1,7 +1,9 @@
 """The host's end of the link: sessions, time, repetition, events, and any bytes at all."""
 
 import random
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,9 +11,10 @@ from hypothesis import strategies as st
 
 from firmware_bridge.clock_map import ClockMap
 from firmware_bridge.codec import TABLE
+from firmware_bridge.emulator.controller import Controller
 from firmware_bridge.emulator.faults import WireFault
 from firmware_bridge.emulator.settings import ControllerSettings
-from firmware_bridge.errors import MessageError, Reject, Rejected
+from firmware_bridge.errors import MessageError, Reject
 from firmware_bridge.framing import Frame, FrameReader, encode_frame
 from firmware_bridge.greeting import HostSettings, why_not
 from firmware_bridge.host_events import (
@@ -43,6 +46,7 @@ from firmware_bridge.vocabulary import (
     Phase,
     Sender,
 )
+from tests.bridge.firmware import Firmware, load
 from tests.bridge.world import HOST_ID, KEY, MS, World, host_settings
 
 S = 1_000 * MS
@@ -426,13 +430,11 @@ def test_any_bytes_leave_the_controller_at_rest(stream: list[bytes], when: str) 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_million_bad_frames_are_all_refused() -> None:
+@pytest.mark.parametrize("peer", ["emulator", "firmware"])
+def test_a_million_bad_frames_are_all_refused(peer: str, library: Path) -> None:
     """Half of them with a right checksum and a wrong nonce, sequence, length, MAC or direction."""
     draw = random.Random(4)
-    world = World().arm()
-    world.host_alive = False
-    world.controller._permission._lease_end = None  # it stays armed without a lease: only the wire is judged here
-    world.watch = lambda _output: None
+    world = World(machine=Controller if peer == "emulator" else partial(Firmware, load(library))).arm()
     up = world.link._up
     assert up is not None
     right = [up.session.seal(Release(g, Direction.ENTRY, 5_000, 500, world.controller_ms + 900)) for g in range(1, 60)]
@@ -453,9 +455,9 @@ def test_a_million_bad_frames_are_all_refused() -> None:
                 bad = encode_frame(Frame(frame.type, frame.sequence, frame.body[: draw.randrange(len(frame.body))]))
             case _:
                 bad = encode_frame(Frame(frame.type | 0x80, frame.sequence, frame.body))
-        found = world.controller._wire.feed(bad, now_ms=world.controller_ms, foreign_lease=False)
-        assert all(isinstance(arrival, Rejected) for arrival, _ in found), bad.hex()
-        refused += len(found)
+        log = world.controller.receive(bad, world.controller_ms).log
+        assert {line.kind for line in log} <= {"frame_refused"}, bad.hex()
+        refused += len(log)
     assert refused >= 1_000_000
 
 

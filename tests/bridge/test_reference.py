@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import re
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.codec import TABLE, UNTAGGED
+from firmware_bridge.emulator.controller import Output
 from firmware_bridge.emulator.settings import ControllerSettings
 from firmware_bridge.emulator.store import Store
 from firmware_bridge.vocabulary import Drive, Inputs, Phase
-from tests.bridge.firmware import SOURCE, CSettings, Firmware, c_settings, load
+from tests.bridge.firmware import NOTE_DRIVE, NOTE_KEPT, NOTE_WRITTEN, SOURCE, CSettings, Firmware, c_settings, load
 from tests.bridge.test_vectors import KEY, SESSION_KEY, VECTORS, named
+from tests.bridge.world import World
 
 HASH_BYTES = 32
 ALL = Inputs.BEAM_ENTRY | Inputs.BEAM_EXIT | Inputs.REQUEST_TO_EXIT | Inputs.FIRE | Inputs.RESET_KEY | Inputs.TAMPER
@@ -99,6 +102,29 @@ def test_the_firmware_knows_every_message_that_the_protocol_has() -> None:
     names = {message.__name__ for message in TABLE.values()}
     known = {word.title().replace("_", "") for word in re.findall(r"\b[A-Z][A-Z_]+\b", header.split("enum message_type")[1].split("};")[0])}
     assert known == names
+
+
+def test_what_is_used_up_is_kept_before_anything_moves_and_before_anything_is_said(lib: ctypes.CDLL) -> None:
+    world = World(machine=partial(Firmware, lib)).arm()
+    steps: list[bytes] = []
+
+    def watch(_output: Output) -> None:
+        firmware = world.controller
+        assert isinstance(firmware, Firmware)
+        steps.append(ctypes.string_at(ctypes.addressof(firmware._view.notes), firmware._view.note_bytes))
+
+    world.watch = watch
+    world.release(1)
+    (order,) = [acts for notes in steps if NOTE_DRIVE in (acts := [code for code in note_types(notes) if code >= NOTE_DRIVE])]
+    assert order == [NOTE_KEPT, NOTE_DRIVE, NOTE_WRITTEN]
+
+
+def note_types(notes: bytes) -> list[int]:
+    found, at = [], 0
+    while at < len(notes):
+        found.append(notes[at])
+        at += 2 + notes[at + 1]
+    return found
 
 
 # --- what a board may get wrong -----------------------------------------------------------------------------------------------------

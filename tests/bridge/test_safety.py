@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from firmware_bridge.emulator.controller import Controller, PowerOn
+from firmware_bridge.emulator.controller import PowerOn
 from firmware_bridge.emulator.faults import WireFault
 from firmware_bridge.emulator.settings import ControllerSettings
 from firmware_bridge.messages import PassageCompleted
@@ -20,7 +20,7 @@ STEPS = 120
 class Life:
     """One random sequence. The seed is in the test's name; the same seed gives the same life."""
 
-    def __init__(self, seed: int, fault: WireFault, *, machine: PowerOn = Controller) -> None:
+    def __init__(self, seed: int, fault: WireFault, *, machine: PowerOn | None = None) -> None:
         self.draw = random.Random(seed)
         # Half of the lives run over the wrap of the controller's 32-bit clock.
         offset = 2**32 - self.draw.randint(1_000, 60_000) if self.draw.random() < 0.5 else self.draw.randint(0, 2**31)

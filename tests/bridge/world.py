@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from firmware_bridge.emulator.controller import Controller, LogLine, Output, PowerOn
 from firmware_bridge.emulator.faults import FaultyWire, WireFault
@@ -29,6 +29,12 @@ def host_settings(*, key: bytes | None = KEY, host_id: bytes = HOST_ID, kind: Ki
     return HostSettings(key=key, host_id=host_id, accepted_kinds=frozenset({kind}), link_inside_cabinet=key is None)
 
 
+class Peer:
+    """Whose controller a world has unless it says otherwise; set by a fixture for tests that run against each."""
+
+    machine: ClassVar[PowerOn] = Controller
+
+
 @dataclass
 class World:
     """Host and controller joined by two wires. The controller's clock starts where the test wants it, wrap included."""
@@ -42,7 +48,7 @@ class World:
     store: Store | None = field(default_factory=Store)
     host_alive: bool = True
     acknowledges: bool = True
-    machine: PowerOn = Controller
+    machine: PowerOn | None = None  # None: Peer.machine
     belief: Belief | None = None  # None: what a host that hears everything at once would believe
 
     def __post_init__(self) -> None:
@@ -67,7 +73,8 @@ class World:
 
     def start_controller(self) -> None:
         """Power on, or a reboot: the inputs are as they are, the lasting store as it was last kept."""
-        self.controller = self.machine(self.settings, self.store, inputs=self.inputs, now_ms=self.controller_ms)
+        power_on = self.machine or Peer.machine
+        self.controller = power_on(self.settings, self.store, inputs=self.inputs, now_ms=self.controller_ms)
         self._apply(self.controller.tick(self.controller_ms))
 
     def _apply(self, output: Output) -> None:
