@@ -28,6 +28,16 @@ def suppress(boxes: F32, scores: F32, *, overlap_max: float, of_smaller: bool = 
     return kept
 
 
+def overlaps(boxes: F32, others: F32) -> F32:
+    """Returns (n, m): intersection over union of each box with each other one. boxes: (n, 4); others: (m, 4)."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = (high - low).clip(min=0).prod(axis=2)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None] + (others[:, 2:] - others[:, :2]).prod(axis=1)[None] - shared
+    shares: F32 = shared / np.maximum(area, np.finfo(np.float32).tiny)
+    return shares
+
+
 def shifted(boxes: F32, offsets: F32) -> F32:
     """Returns boxes moved by a network's offsets. boxes, offsets: (n, 4); an offset is in parts of its box's width or height."""
     sides = boxes[:, 2:] - boxes[:, :2]

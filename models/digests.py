@@ -10,6 +10,11 @@ def sha256_hex(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def git_blob_hex(content: bytes) -> str:
+    """Returns the name that git gives a file of this content: SHA-1 over a header and the bytes."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
 def read_verified(file: Path, *, sha256: str, error: type[ModelError], missing: type[ModelError], remedy: str) -> bytes:
     """Returns the file's bytes, having checked their digest: nothing can be swapped between the check and the use.
 

@@ -11,6 +11,10 @@ class SourceError(ModelError):
     """A published weight file is missing or is not the one that the manifest names."""
 
 
+class FetchError(ModelError):
+    """A published weight file cannot be fetched, or what came is another file."""
+
+
 class ManifestError(ModelError):
     """A manifest has an unknown key, lacks one, or holds a value outside its limits."""
 

@@ -1,19 +1,33 @@
 """A built pack: found, verified and opened."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from typing import assert_never
+
+import numpy as np
 
 from models import manifest as manifests
 from models import manifest_reader
 from models.detector import Detector, Mtcnn
 from models.digests import read_verified
-from models.embedder import Embedder, MirroredEmbedder
+from models.embedder import Embedder, InputForm, MirroredEmbedder
 from models.errors import PackDamagedError, PackMissingError
-from models.families import DETECTORS, EMBEDDERS, GraphSpec, row
-from models.manifest import DetectorPart, EmbedderPart, Manifest
+from models.manifest import (
+    AnyManifest,
+    AnyPart,
+    ArcfacePart,
+    DetectorPart,
+    EmbedderPart,
+    FoldedEmbedderPart,
+    Manifest,
+    MtcnnPart,
+    PadManifest,
+    YunetPart,
+)
+from models.pad import MiniFasnet, Pad
 from models.session import BUILD_AGAIN, Session, give_back_memory
+from models.yunet import Yunet
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +40,16 @@ class Pack:
     embedder: Embedder
 
 
+@dataclass(frozen=True, slots=True)
+class PadPack:
+    """An opened pack that detects presentation attacks. Belongs to one thread."""
+
+    id: str
+    manifest: PadManifest
+    pad: Pad
+
+
 Sessions = Mapping[str, Session]
-
-_DETECTORS: Mapping[str, Callable[[DetectorPart, Sessions], Detector]] = MappingProxyType(
-    {
-        "mtcnn": lambda part, sessions: Mtcnn(
-            pnet=sessions["pnet"],
-            rnet=sessions["rnet"],
-            onet=sessions["onet"],
-            pyramid_factor=part.pyramid_factor,
-            thresholds=part.thresholds,
-        ),
-    },
-)
-
-_EMBEDDERS: Mapping[str, Callable[[EmbedderPart, Sessions], Embedder]] = MappingProxyType(
-    {
-        "dlib-resnet": lambda part, sessions: MirroredEmbedder(
-            sessions["embedder"],
-            dim=part.template_length,
-            chip_px=part.chip_px,
-            mirror=part.mirror,
-            unit_length=part.metric == "cosine",
-        ),
-    },
-)
 
 
 def open_pack(directory: Path, *, threads: int = 1) -> Pack:
@@ -65,33 +64,36 @@ def open_pack(directory: Path, *, threads: int = 1) -> Pack:
         ManifestError, FamilyError: see `manifest_reader.load`.
     """
     manifest = read_manifest(directory)
-    detector, embedder = manifest.detector, manifest.embedder
-    detector_sessions = _sessions(
-        directory, detector, row(DETECTORS, detector.family, kind="detector", place=str(directory)), threads=threads
-    )
-    embedder_sessions = _sessions(
-        directory, embedder, row(EMBEDDERS, embedder.family, kind="embedder", place=str(directory)), threads=threads
-    )
+    detector = _detector(manifest.detector, _sessions(directory, manifest.detector, threads=threads))
+    embedder = _embedder(manifest.embedder, _sessions(directory, manifest.embedder, threads=threads))
     give_back_memory()
-    return Pack(
-        id=manifest.id,
-        manifest=manifest,
-        detector=_DETECTORS[detector.family](detector, detector_sessions),
-        embedder=_EMBEDDERS[embedder.family](embedder, embedder_sessions),
-    )
+    return Pack(id=manifest.id, manifest=manifest, detector=detector, embedder=embedder)
+
+
+def open_pad_pack(directory: Path, *, threads: int = 1) -> PadPack:
+    """Opens a built pack that detects presentation attacks. Raises as `open_pack`."""
+    manifest = manifest_reader.load_pad(_manifest_file(directory))
+    part = manifest.pad
+    sessions = _sessions(directory, part, threads=threads)
+    pad = MiniFasnet(near=sessions["near"], far=sessions["far"], near_crop=part.near_crop, far_crop=part.far_crop)
+    give_back_memory()
+    return PadPack(id=manifest.id, manifest=manifest, pad=pad)
+
+
+def open_any(directory: Path) -> Pack | PadPack:
+    """Opens a built pack of either kind. Raises as `open_pack`."""
+    manifest = manifest_reader.load_any(_manifest_file(directory))
+    return open_pack(directory) if isinstance(manifest, Manifest) else open_pad_pack(directory)
 
 
 def read_manifest(directory: Path) -> Manifest:
     """Returns the manifest of a built pack. Raises PackMissingError where there is none, else as `manifest_reader.load`."""
-    file = directory / manifests.FILE
-    if not file.is_file():
-        raise PackMissingError(f"no built model pack in {directory}; {BUILD_AGAIN}")
-    return manifest_reader.load(file)
+    return manifest_reader.load(_manifest_file(directory))
 
 
-def verify_pack(directory: Path) -> Manifest:
+def verify_pack(directory: Path) -> AnyManifest:
     """Checks every file's digest without loading a graph; returns the manifest. Raises as `open_pack`, less what only loading can show."""
-    manifest = read_manifest(directory)
+    manifest = manifest_reader.load_any(_manifest_file(directory))
     for graph in manifest.graphs:
         read_verified(directory / graph.file, sha256=graph.sha256, error=PackDamagedError, missing=PackMissingError, remedy=BUILD_AGAIN)
     return manifest
@@ -118,9 +120,59 @@ def list_packs(search_dirs: tuple[Path, ...]) -> tuple[Path, ...]:
     )
 
 
-def _sessions(directory: Path, part: DetectorPart | EmbedderPart, specs: tuple[GraphSpec, ...], *, threads: int) -> Sessions:
+def _manifest_file(directory: Path) -> Path:
+    file = directory / manifests.FILE
+    if not file.is_file():
+        raise PackMissingError(f"no built model pack in {directory}; {BUILD_AGAIN}")
+    return file
+
+
+def _sessions(directory: Path, part: AnyPart, *, threads: int) -> Sessions:
     return {
         spec.part: Session(directory / graph.file, sha256=graph.sha256, spec=spec, threads=threads)
-        for spec in specs
+        for spec in part.specs
         for graph in (part.graphs[spec.part],)
     }
+
+
+def _detector(part: DetectorPart, sessions: Sessions) -> Detector:
+    match part:
+        case MtcnnPart():
+            return Mtcnn(
+                pnet=sessions["pnet"],
+                rnet=sessions["rnet"],
+                onet=sessions["onet"],
+                pyramid_factor=part.pyramid_factor,
+                thresholds=part.thresholds,
+            )
+        case YunetPart():
+            return Yunet(
+                sessions["yunet"],
+                width=part.input_width,
+                height=part.input_height,
+                near_px=part.near_px,
+                threshold=part.threshold,
+                overlap_max=part.overlap_max,
+            )
+        case unknown:
+            assert_never(unknown)
+
+
+def _embedder(part: EmbedderPart, sessions: Sessions) -> Embedder:
+    match part:
+        case FoldedEmbedderPart():
+            form = None
+        case ArcfacePart():
+            form = InputForm(
+                mean=np.array(part.mean, dtype=np.float32), scale=np.array(part.scale, dtype=np.float32), bgr=part.channels == "bgr"
+            )
+        case unknown:
+            assert_never(unknown)
+    return MirroredEmbedder(
+        sessions["embedder"],
+        dim=part.template_length,
+        chip_px=part.chip_px,
+        mirror=part.mirror,
+        unit_length=part.metric == "cosine",
+        form=form,
+    )

@@ -7,6 +7,9 @@ from models.errors import PackMissingError
 
 DEFAULT_PACK = "mtcnn-dlib"
 
+RECOMMENDED_PACK = "mobilefacenet"
+"""The pack that `fetch` and `import` make unless another is named; docs/PACKS.md says why."""
+
 ENVIRONMENT = "GATE_AGENT_PACKS"
 """Environment variable that names the folder of built packs."""
 

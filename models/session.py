@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.digests import read_verified
 from models.errors import GraphShapeError, PackDamagedError, PackMissingError
-from models.families import GraphSpec, Shape
+from models.families import FREE_OR_ONE, GraphSpec, Shape
 
 F32 = NDArray[np.float32]
 
@@ -21,7 +21,7 @@ BUILD_AGAIN = "run: gate-agent models build"
 
 
 class Session:
-    """One loaded graph with one float32 input and one float32 output. Not for use by two threads at a time."""
+    """One loaded graph with one float32 input and one or more float32 outputs. Not for use by two threads at a time."""
 
     def __init__(self, file: Path, *, sha256: str, spec: GraphSpec, threads: int) -> None:
         """Verifies and loads a graph.
@@ -45,12 +45,20 @@ class Session:
         except Exception as reason:
             raise PackDamagedError(f"{file} cannot be loaded by onnxruntime ({_first_line(reason)}); {BUILD_AGAIN}") from reason
         _check(self._session, spec, file)
-        self._input, self._outputs = spec.input_name, [spec.output_name]
+        self._input, self._outputs = spec.input_name, [name for name, _ in spec.outputs]
+        batch = self._session.get_inputs()[0].shape[0]
+        self.batch_max: int | None = batch if isinstance(batch, int) else None
+        """Most inputs of one call; None: as many as one likes."""
 
     def run(self, image: F32) -> F32:
-        """Returns the graph's output for one input; both as the graph's GraphSpec says."""
-        output: F32 = self._session.run(self._outputs, {self._input: image})[0]
+        """Returns the graph's first output for one input; both as the graph's GraphSpec says."""
+        output: F32 = self._session.run(self._outputs[:1], {self._input: image})[0]
         return output
+
+    def run_all(self, image: F32) -> list[F32]:
+        """Returns every output, in the order of the GraphSpec."""
+        outputs: list[F32] = self._session.run(self._outputs, {self._input: image})
+        return outputs
 
 
 @contextmanager
@@ -88,28 +96,33 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 
 
 def _check(session: onnxruntime.InferenceSession, spec: GraphSpec, file: Path) -> None:
-    ends = (
-        ("input", session.get_inputs(), spec.input_name, spec.input_shape),
-        ("output", session.get_outputs(), spec.output_name, spec.output_shape),
-    )
-    for kind, found, name, shape in ends:
-        if len(found) != 1 or found[0].name != name:
-            raise GraphShapeError(
-                f"{file} has the {kind}s {[each.name for each in found]}, {spec.part!r} needs exactly [{name!r}]; {BUILD_AGAIN}"
-            )
-        if found[0].type != "tensor(float)":
-            raise GraphShapeError(f"{file} has {kind} {name!r} of type {found[0].type}, {spec.part!r} needs tensor(float); {BUILD_AGAIN}")
-        if not _fits(found[0].shape, shape):
-            raise GraphShapeError(
-                f"{file} has {kind} {name!r} of shape {found[0].shape}, {spec.part!r} needs {list(shape)} (None: any); {BUILD_AGAIN}"
-            )
+    ends = (("input", session.get_inputs(), ((spec.input_name, spec.input_shape),)), ("output", session.get_outputs(), spec.outputs))
+    for kind, found, wanted in ends:
+        by_name = {each.name: each for each in found}
+        names = [name for name, _ in wanted]
+        if by_name.keys() != set(names):
+            raise GraphShapeError(f"{file} has the {kind}s {list(by_name)}, {spec.part!r} needs exactly {names}; {BUILD_AGAIN}")
+        for name, shape in wanted:
+            if by_name[name].type != "tensor(float)":
+                raise GraphShapeError(
+                    f"{file} has {kind} {name!r} of type {by_name[name].type}, {spec.part!r} needs tensor(float); {BUILD_AGAIN}"
+                )
+            if not _fits(by_name[name].shape, shape):
+                raise GraphShapeError(
+                    f"{file} has {kind} {name!r} of shape {by_name[name].shape}, {spec.part!r} needs {list(shape)} "
+                    f"(None: any, {FREE_OR_ONE}: any or 1); {BUILD_AGAIN}"
+                )
 
 
 def _fits(found: list[int | str | None], wanted: Shape) -> bool:
     """Says whether a graph's shape is the wanted one; where any size is wanted the graph must leave it free."""
-    return len(found) == len(wanted) and all(
-        have == want if want is not None else not isinstance(have, int) for have, want in zip(found, wanted, strict=True)
-    )
+
+    def fits(have: int | str | None, want: int | None) -> bool:
+        if want == FREE_OR_ONE:
+            return have == 1 or not isinstance(have, int)
+        return have == want if want is not None else not isinstance(have, int)
+
+    return len(found) == len(wanted) and all(fits(have, want) for have, want in zip(found, wanted, strict=True))
 
 
 def _first_line(reason: Exception) -> str:

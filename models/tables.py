@@ -27,6 +27,9 @@ class Table:
             raise self.refusal(key, "is missing; add it")
         return self.left.pop(key)
 
+    def has(self, key: str) -> bool:
+        return key in self.left
+
     def take_text(self, key: str) -> str:
         value = self.take(key)
         if not isinstance(value, str) or not value:

@@ -42,11 +42,14 @@ class GraphWriter:
         self._nodes.append(self._helper.make_node(operator, list(inputs), [name], name=name, **attributes))
         return name
 
-    def convolution(self, value: str, kernel: NDArray[np.float32], bias: NDArray[np.float32], *, stride: int = 1, pad: int = 0) -> str:
-        """Adds a convolution. kernel: (out, in, rows, columns); bias: (out,); `pad` on all four sides."""
+    def convolution(
+        self, value: str, kernel: NDArray[np.float32], bias: NDArray[np.float32], *, stride: int = 1, pad: int = 0, groups: int = 1
+    ) -> str:
+        """Adds a convolution. kernel: (out, in / groups, rows, columns); bias: (out,); `pad` on all four sides."""
         tag = f"conv{len(self._nodes)}"
         inputs = [value, self.constant(f"{tag}.weight", kernel), self.constant(f"{tag}.bias", bias)]
-        return self.node("Conv", inputs, kernel_shape=list(kernel.shape[2:]), strides=[stride, stride], pads=[pad] * 4)
+        grouped = {"group": groups} if groups > 1 else {}
+        return self.node("Conv", inputs, kernel_shape=list(kernel.shape[2:]), strides=[stride, stride], pads=[pad] * 4, **grouped)
 
     def prelu(self, value: str, slopes: NDArray[np.float32]) -> str:
         """Adds a PReLU with one slope per channel. slopes: shaped to broadcast against (n, channels, ...)."""

@@ -138,3 +138,57 @@ def _tensor(content: bytes, at: int) -> tuple[NDArray[Any], int]:
     assert version == 2
     count = int(np.prod(shape))
     return np.frombuffer(content, "<f4", count, at).astype(np.float64), at + 4 * count
+
+
+class MiniFasnet:
+    """MiniFASNet layer by layer from its tensors: normalisations stay apart, nothing is folded."""
+
+    def __init__(self, state: dict[str, NDArray[Any]]) -> None:
+        self.state = {name.removeprefix("module."): value.astype(np.float64) for name, value in state.items()}
+
+    def logits(self, bgr: F64) -> F64:
+        """bgr: (80, 80, 3), 0..255. Returns (3,)."""
+        x = self._prelu(self._norm(self._conv(bgr, "conv1.conv", 2, 1), "conv1.bn"), "conv1.prelu")
+        x = self._prelu(self._norm(self._deep(x, "conv2_dw.conv", 1, 1), "conv2_dw.bn"), "conv2_dw.prelu")
+        for stage in ("conv_23", "conv_3", "conv_34", "conv_4", "conv_45", "conv_5"):
+            if f"{stage}.conv.conv.weight" in self.state:
+                x = self._bottleneck(x, stage, 2)
+                continue
+            for number in range(100):
+                name = f"{stage}.model.{number}"
+                if f"{name}.conv.conv.weight" not in self.state:
+                    break
+                x = x + self._squeezed(self._bottleneck(x, name, 1), f"{name}.se_module")
+        x = self._prelu(self._norm(self._conv(x, "conv_6_sep.conv", 1, 0), "conv_6_sep.bn"), "conv_6_sep.prelu")
+        x = self._norm(self._deep(x, "conv_6_dw.conv", 1, 0), "conv_6_dw.bn")
+        x = self._norm(x.transpose(2, 0, 1).reshape(-1) @ self.state["linear.weight"].T, "bn")
+        found: F64 = x @ self.state["prob.weight"].T
+        return found
+
+    def _bottleneck(self, x: F64, name: str, stride: int) -> F64:
+        x = self._prelu(self._norm(self._conv(x, f"{name}.conv.conv", 1, 0), f"{name}.conv.bn"), f"{name}.conv.prelu")
+        x = self._prelu(self._norm(self._deep(x, f"{name}.conv_dw.conv", stride, 1), f"{name}.conv_dw.bn"), f"{name}.conv_dw.prelu")
+        return self._norm(self._conv(x, f"{name}.project.conv", 1, 0), f"{name}.project.bn")
+
+    def _squeezed(self, x: F64, name: str) -> F64:
+        if f"{name}.fc1.weight" not in self.state:
+            return x
+        means = x.mean(axis=(0, 1), keepdims=True)
+        inner = np.maximum(self._norm(self._conv(means, f"{name}.fc1", 1, 0), f"{name}.bn1"), 0)
+        return x / (1 + np.exp(-self._norm(self._conv(inner, f"{name}.fc2", 1, 0), f"{name}.bn2")))
+
+    def _conv(self, x: F64, name: str, stride: int, pad: int) -> F64:
+        kernel = self.state[f"{name}.weight"]
+        return conv(x, kernel.transpose(2, 3, 1, 0), np.zeros(len(kernel)), stride=stride, pad=pad)
+
+    def _deep(self, x: F64, name: str, stride: int, pad: int) -> F64:
+        kernel = self.state[f"{name}.weight"][:, 0]
+        seen = windows(np.pad(x, ((pad, pad), (pad, pad), (0, 0))), kernel.shape[1], stride)
+        return np.asarray(np.einsum("rcijk,kij->rck", seen, kernel))
+
+    def _norm(self, x: F64, name: str) -> F64:
+        weight, bias, mean, variance = (self.state[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var"))
+        return (x - mean) / np.sqrt(variance + 1e-5) * weight + bias
+
+    def _prelu(self, x: F64, name: str) -> F64:
+        return prelu(x, self.state[f"{name}.weight"])

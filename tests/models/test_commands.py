@@ -14,7 +14,15 @@ NAME = "mtcnn-dlib"
 def test_build_list_and_verify_agree_on_a_fresh_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     into = str(tmp_path / "packs")
     assert commands.main(["list", "--into", into, "--json"]) == 0
-    assert [row["state"] for row in json.loads(capsys.readouterr().out)["packs"]] == ["not built"]
+    known = json.loads(capsys.readouterr().out)["packs"]
+    assert {row["name"]: (row["kind"], row["state"]) for row in known} == {
+        "minifasnet": ("pad", "not built"),
+        "mobilefacenet": ("recognition", "not built"),
+        NAME: ("recognition", "not built"),
+        "mtcnn-taguchi": ("recognition", "not built"),
+        "opencv-zoo": ("recognition", "not built"),
+        "yunet-mobilefacenet": ("recognition", "not built"),
+    }
 
     assert commands.main(["build", "--into", into, "--json"]) == 0
     said = capsys.readouterr()
@@ -28,7 +36,7 @@ def test_build_list_and_verify_agree_on_a_fresh_folder(tmp_path: Path, capsys: p
     assert commands.main(["verify", "--into", into, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {**built, "state": "verified"}
     assert commands.main(["list", "--into", into]) == 0
-    assert capsys.readouterr().out.split() == [NAME, "built", built["id"]]
+    assert capsys.readouterr().out.splitlines()[0].split() == [NAME, "built", built["id"]]
 
 
 def test_a_built_pack_is_left_alone_and_nothing_is_said(packs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +69,7 @@ def test_a_pack_that_is_not_intact_is_built_again(tmp_path: Path, capsys: pytest
     [
         (["verify"], "model pack 'mtcnn-dlib' is not built"),
         (["verify", "--pack", "nobody"], "model pack 'nobody' is not built"),
-        (["build", "--pack", "nobody"], "pack 'nobody' is not known; packs that can be built: mtcnn-dlib"),
+        (["build", "--pack", "nobody"], "pack 'nobody' is not known; packs that can be built: minifasnet, mobilefacenet, mtcnn-dlib"),
         (["build", "--into", "/proc/nowhere"], "/proc/nowhere"),
     ],
 )
@@ -82,7 +90,7 @@ def test_list_shows_a_damaged_pack_with_the_reason(tmp_path: Path, capsys: pytes
     (tmp_path / NAME / "rnet.onnx").write_bytes(b"torn")
     capsys.readouterr()
     assert commands.main(["list", "--json", "--into", str(tmp_path)]) == 0
-    (row,) = json.loads(capsys.readouterr().out)["packs"]
+    row = json.loads(capsys.readouterr().out)["packs"][0]
     assert row["state"] == "damaged"
     assert "rnet.onnx has SHA-256" in row["reason"]
 

@@ -87,11 +87,9 @@ def test_a_graph_outside_the_packs_folder_is_refused(document: Document, file: s
 @pytest.mark.parametrize(
     ("table", "family", "says"),
     [
-        ("detector", "yunet", "is not implemented in this version; it runs: mtcnn"),
-        ("embedder", "arcface", "is not implemented in this version; it runs: dlib-resnet"),
-        ("embedder", "sface", "is not implemented"),
-        ("pad", "minifasnet", "is not implemented in this version; it runs: none"),
-        ("detector", "haar", "is not known; this version runs: mtcnn"),
+        ("detector", "haar", "is not known; this version runs: mtcnn, yunet"),
+        ("embedder", "facenet", "is not known; this version runs: dlib-resnet, arcface, sface"),
+        ("pad", "minifasnet", "stands in a pack that recognises faces; it is a pack of its own"),
     ],
 )
 def test_a_family_that_this_version_cannot_run_is_refused_by_its_name(document: Document, table: str, family: str, says: str) -> None:

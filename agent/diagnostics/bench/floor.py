@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.families import DETECTORS, EMBEDDERS, row
-from models.manifest import Manifest
+from models.manifest import Manifest, MtcnnPart
 from models.picture import F32, pyramid
 from models.session import Session
 
@@ -25,13 +24,8 @@ def bare_calls(
     directory: Path, manifest: Manifest, *, frame_size: tuple[int, int] = FRAME_SIZE, min_face_px: int = MIN_FACE_PX, threads: int = 1
 ) -> Callable[[], None]:
     """Returns the fixed list as one call, on inputs made beforehand. directory: of the built pack; frame_size: width, height."""
-    specs = {
-        spec.part: spec
-        for spec in (
-            *row(DETECTORS, manifest.detector.family, kind="detector", place=str(directory)),
-            *row(EMBEDDERS, manifest.embedder.family, kind="embedder", place=str(directory)),
-        )
-    }
+    assert isinstance(manifest.detector, MtcnnPart), "the fixed list is that of a cascade"
+    specs = {spec.part: spec for part in manifest.parts for spec in part.specs}
     graphs = {**manifest.detector.graphs, **manifest.embedder.graphs}
     sessions = {
         part: Session(directory / graph.file, sha256=graph.sha256, spec=specs[part], threads=threads) for part, graph in graphs.items()
