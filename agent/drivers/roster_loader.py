@@ -10,6 +10,7 @@ from typing import Final
 from agent.biometrics.gallery import Gallery
 from agent.core.inputs import LockDownSet, RosterLoaded, RosterRefused
 from agent.core.moment import NS_PER_S
+from agent.drivers.memory import give_back
 from agent.drivers.trust_store import TrustStore
 from agent.ports import Clock, Post
 from agent.roster import codec, trust
@@ -132,10 +133,13 @@ class RosterLoader:
         if was_out or conditions != self._conditions:
             self._conditions = conditions
             self._refusal, self._kept_due_ns = None, 0  # something was mended or exchanged: everything is worth another try
+        before = self._in_force
         if self._in_force is None and self._kept_due_ns <= self._fresh_ns:
             self._kept_due_ns = self._fresh_ns + AGAIN_NS
             self._take_kept()
         self._look_at_folder()
+        if self._in_force != before:
+            give_back()
 
     def _conditions_now(self) -> _Conditions:
         try:

@@ -197,7 +197,8 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _open(path: Path) -> sqlite3.Connection:
     if not path.exists():
         _create(path)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    # No statement is kept for the next time: it would keep its values too, of which one is the whole document.
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=0)
     try:
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
         _check(connection, path)
