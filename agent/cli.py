@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "lock-down": Command("agent.lock_down_command", "stop entry at this gate, or free it; the way out stays open"),
         "journal": Command("agent.diagnostics.journal_view", "show, export and verify the journal"),
         "models": Command("models.commands", "build, list and verify model packs"),
+        "evaluate": Command("agent.diagnostics.evaluate", "measure error rates on your own pictures"),
         "bench": Command("agent.diagnostics.bench", "measure recognition and release on this machine"),
     }
 )

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from agent.authority import keys, plan, register
+from agent.authority import calibration_file, keys, plan, register
 from agent.authority.errors import AuthorityError, PublishError
 from agent.authority.export import export
 from agent.authority.files import write_whole
 from agent.authority.keys import KEYED_ROLES, KeyRing, Passphrase, Quorum
 from agent.authority.register import Register
 from agent.authority.repository import Repository, Times
-from agent.biometrics.calibration import PackDefaults, pack_default
+from agent.biometrics.calibration import Calibration, PackDefaults, pack_default
 from agent.core.identity import Area, PersonId, PersonStatus
 from agent.roster import codec
 from agent.roster.document import KeyNotice, Person, Roster
@@ -108,19 +108,16 @@ class Authority:
 
         defaults: what the pack's manifest says of comparison.
 
+        Where the roster was measured (calibration_file), the release carries that; else the pack's default.
+
         Raises:
-            PublishError: nobody is enrolled, or more people than a pack default permits.
+            PublishError: nobody is enrolled, or more people than the calibration permits.
             AuthorityError, RosterError: see Repository.publish.
         """
         people, bound = self.register.people(), self.register.bound()
         if not people or bound is None:
             raise PublishError("nobody is enrolled; run: gate-roster enrol FOLDER")
-        calibration = pack_default(defaults, people=len(people))
-        if len(people) > calibration.people_max:
-            raise PublishError(
-                f"{len(people)} people are enrolled; a pack's default threshold is for at most {calibration.people_max}, because it makes "
-                "no claim how often a stranger is taken for somebody; remove people (measuring on your own people comes later)"
-            )
+        calibration = self._calibration(defaults, people=len(people), pack=bound.pack)
         self._check_levels(people)
         times = Times(
             issued_s=now_s,
@@ -149,10 +146,26 @@ class Authority:
             version=version,
             people=len(people),
             calibration=str(calibration.kind),
-            threshold=calibration.threshold,
+            threshold=calibration.threshold_for(len(people)),
             times=times,
             valid_until_s=self.repository.valid_until_s(),
         )
+
+    def _calibration(self, defaults: PackDefaults, *, people: int, pack: str) -> Calibration:
+        measured = calibration_file.load(self.folder)
+        if measured is not None:
+            if measured.pack != pack:
+                raise PublishError(
+                    f"the roster was measured with pack '{measured.pack}' and is now of '{pack}'; run: gate-roster calibrate"
+                )
+            return measured.calibration(people)
+        default = pack_default(defaults, people=people)
+        if people > default.people_max:
+            raise PublishError(
+                f"{people} people are enrolled; a pack's default threshold is for at most {default.people_max}, because it makes no claim "
+                "how often a stranger is taken for somebody; measure on your own people: gate-roster calibrate"
+            )
+        return default
 
     def _check_levels(self, people: Sequence[Person]) -> None:
         known = self.plan.levels()

@@ -1,6 +1,6 @@
 """gate-roster: enrol people, sign releases, bring them to the gates.
 
-Exit codes: 0 done; 1 it could not be done; 2 wrong use; 3 done, but somebody was refused.
+Exit codes: 0 done; 1 it could not be done; 2 wrong use; 3 done, but somebody was refused, or the pack is unfit.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.authority import report
+from agent.authority import calibrate_command, calibrate_report, report
 from agent.authority.authority import DAY_S, RENEW_WARNING_DAYS, Authority
 from agent.authority.errors import AuthorityError
 from agent.authority.keys import KEYED_ROLES, OPERATORS, SINGLE, Quorum
@@ -133,16 +133,27 @@ def _remove(options: argparse.Namespace) -> int:
 
 def _release(options: argparse.Namespace) -> int:
     authority, now_s = _open(options), int(time.time())
-    manifest = read_manifest(_pack_folder(authority))
-    bound = authority.register.bound()
-    if bound is not None and bound.pack != manifest.id:
-        raise AuthorityError(f"the register's references are made with pack '{bound.pack}'; here lies '{manifest.id}': install the first")
+    manifest = _manifest(authority)
     published = authority.release(manifest.comparison, now_s=now_s)
     _print(options, report.published_text(published), report.published_json(published))
     if published.valid_until_s - now_s < RENEW_WARNING_DAYS * DAY_S:
         until = report.day(published.valid_until_s)
         print(f"gate-roster: root or targets are valid until {until} only; renew them: gate-roster rotate root", file=sys.stderr)
     return 0
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    authority = _open(options)
+    if options.discard:
+        sentence = calibrate_command.discard(authority)
+        _print(options, (sentence,), {"discarded": True})
+        return 0
+    manifest = _manifest(authority)
+    bar = _Bar(show=sys.stderr.isatty() and not options.json)
+    done, page = calibrate_command.run(options, authority, margin=manifest.comparison.margin, progress=calibrate_command.shown(bar.show))
+    bar.end()
+    _print(options, calibrate_report.text(done, str(page)), calibrate_report.json_values(done) | {"report": str(page)})
+    return 0 if done.fit else EXIT_REFUSED
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -167,6 +178,15 @@ def _rotate(options: argparse.Namespace) -> int:
 
 def _open(options: argparse.Namespace) -> Authority:
     return Authority(options.authority, passphrase=existing(options.passphrase_file))
+
+
+def _manifest(authority: Authority) -> Manifest:
+    """Of the pack that the register's references were made with."""
+    manifest = read_manifest(_pack_folder(authority))
+    bound = authority.register.bound()
+    if bound is not None and bound.pack != manifest.id:
+        raise AuthorityError(f"the register's references are made with pack '{bound.pack}'; here lies '{manifest.id}': install the first")
+    return manifest
 
 
 def _pack_folder(authority: Authority) -> Path:
@@ -246,6 +266,10 @@ def _parser() -> argparse.ArgumentParser:
     removing = _command(commands, "remove", _remove, "forget a person and their references")
     removing.add_argument("person", metavar="PERSON")
 
+    calibrating = _command(
+        commands, "calibrate", _calibrate, "measure the threshold on everybody who is enrolled, and how many people it serves"
+    )
+    calibrate_command.add_arguments(calibrating)
     _command(commands, "release", _release, "sign everybody who is enrolled as the next release")
     exporting = _command(commands, "export", _export, "copy the newest release to DIR: where gates look, or a stick")
     exporting.add_argument("folder", type=Path, metavar="DIR")

@@ -5,7 +5,7 @@ the fitted tail of strangers' scores and a target FPIR, from which the gate comp
 """
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from math import isfinite
 from typing import Final, Protocol
@@ -127,7 +127,7 @@ class Calibration:
     def as_record(self) -> dict[str, object]:
         """The record as the roster's document holds it: plain values, every field of its kind named."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values |= {"kind": str(self.kind), "method": str(self.method), "tail": None if self.tail is None else list(astuple(self.tail))}
+        values |= {"kind": str(self.kind), "method": str(self.method), "tail": None if self.tail is None else list(self.tail.figures())}
         return {name: value for name, value in values.items() if value is not None or name in _ALWAYS_WRITTEN}
 
     @classmethod

@@ -112,13 +112,17 @@ class Measurement:
         """The least score that keeps strangers to the target in a roster of so many people."""
         return self.tail.threshold(self.targets.fpir, people=people)
 
+    def missed(self, threshold: float) -> float:
+        """The part of rightful people who are not found at a threshold, without its interval."""
+        return _missed(self.genuine, self.genuine.weights(), threshold)
+
     def fnir(self, threshold: float) -> Rate:
         """The part of rightful people who are not found at a threshold."""
         value = _missed(self.genuine, self.genuine.weights(), threshold)
         return spread(value, np.array([_missed(self.genuine, weights, threshold) for _, weights in self.drawn]))
 
     def fpir(self, threshold: float, people: int) -> Rate:
-        """The part of strangers who find somebody at a threshold."""
+        """The part of strangers' attempts that find somebody at a threshold."""
         drawn = np.array([tail.rate(threshold, people=people) for tail, _ in self.drawn])
         return spread(self.tail.rate(threshold, people=people), drawn)
 

@@ -26,10 +26,8 @@ class Rate:
 
 
 def percent(part: float) -> str:
-    """A rate as people read it: two significant figures, at least one digit after the point below 10 %."""
-    hundred = 100 * part
-    digits = 0 if hundred >= 10 or hundred == 0 else 1 if hundred >= 1 else 2 if hundred >= 0.1 else 3  # noqa: PLR2004  where digits change
-    return f"{hundred:.{digits}f} %"
+    """A rate as people read it: two significant figures."""
+    return f"{float(f'{100 * part:.2g}'):.6g} %"
 
 
 def wilson(events: float, of: float) -> Rate:
@@ -46,6 +44,11 @@ def spread(value: float, drawn: F64) -> Rate:
     """A rate with the interval that drawing the people anew gives (percentiles of the bootstrap)."""
     low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
     return Rate(value, min(low, value), max(high, value))
+
+
+def wider(one: Rate, other: Rate) -> Rate:
+    """Two intervals of one rate as the one that holds both: drawing anew says nothing where no event was seen."""
+    return Rate(one.value, min(one.low, other.low), max(one.high, other.high))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

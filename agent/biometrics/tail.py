@@ -3,11 +3,12 @@
 What is fitted is the best score of each stranger's search, not the score of each pair: a few people resemble many, so pairs of one probe
 are not independent, and a figure made of pairs would be wrong by as much as they are alike (docs/adr/0014).
 
-    rate(t; N) = 1 - exp(-(N / people)^g * -ln(1 - share * P(t)))        P(t) = (1 + shape (t - start) / scale)^(-1 / shape)
+    rate(t; N) = 1 - exp(searches * (N / people)^g * ln(1 - share * P(t)))        P(t) = (1 + shape (t - start) / scale)^(-1 / shape)
 
-`people` is the size of the roster that was searched, `share` the part of searches above `start`. g is `growth` for a larger roster and
-`decline` for a smaller one: 1 if people were independent. Both are measured on smaller rosters drawn from the same people, and each is
-the cautious one on its side: growth without the margin's help, decline with it.
+An attempt is several probes of one track; they count as `searches` independent ones. `people` is the size of the roster that was
+searched, `share` the part of searches above `start`. g is `growth` for a larger roster and `decline` for a smaller one: 1 if people were
+independent. Both are measured on smaller rosters drawn from the same people, and each is the cautious one on its side: growth without
+the margin's help, decline with it.
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,13 @@ DECLINE: Final = (0.0, 1.0)
 EXCEEDANCES_MIN: Final = 10
 """Fewer searches above the start are no tail."""
 
-_LENGTH: Final = 7
+SEARCHES: Final = (1.0, 100.0)
+
+ATTEMPT_SEARCHES: Final = 1.2
+"""Independent searches that one attempt counts as. Probes of one track are nearly the same probe: tracks of moving, blurred and relit
+frames gave 1.2 times the rate of a single picture (0.8 to 1.8), with the rule of three frames fused and the margin (docs/adr/0014)."""
+
+_LENGTH: Final = 8
 _EXPONENTIAL: Final = 1e-9  # a shape nearer to 0 is 0
 
 
@@ -56,6 +63,7 @@ class Tail:
         start, scale: on the score.
         shape: 0 is exponential.
         growth, decline: exponents of the roster's size, above `people` and below.
+        searches: independent searches that an attempt counts as.
     """
 
     people: float
@@ -65,6 +73,7 @@ class Tail:
     shape: float
     growth: float
     decline: float
+    searches: float
 
     def __post_init__(self) -> None:
         figures = astuple(self)
@@ -74,13 +83,14 @@ class Tail:
             and self.scale > 0
             and SHAPE[0] <= self.shape <= SHAPE[1]
             and DECLINE[0] <= self.decline <= DECLINE[1]
+            and SEARCHES[0] <= self.searches <= SEARCHES[1]
             and GROWTH[0] <= self.growth <= GROWTH[1]
         )
         if not (all(isfinite(f) for f in figures) and fits):
             raise CalibrationError(
                 f"the tail {figures} is none: people from 1, share within 0 and 1, a finite start, a scale above 0, "
-                f"a shape from {SHAPE[0]} to {SHAPE[1]}, a growth from {GROWTH[0]} to {GROWTH[1]} and a decline from {DECLINE[0]} to "
-                f"{DECLINE[1]} are possible; calibrate again"
+                f"a shape from {SHAPE[0]} to {SHAPE[1]}, a growth from {GROWTH[0]} to {GROWTH[1]} a decline from {DECLINE[0]} to "
+                f"{DECLINE[1]} and searches from {SEARCHES[0]} to {SEARCHES[1]} are possible; calibrate again"
             )
 
     @classmethod
@@ -90,16 +100,23 @@ class Tail:
             raise CalibrationError(f"the tail has {len(figures)} figures; {_LENGTH} make one")
         return cls(*figures)
 
+    def figures(self) -> tuple[float, ...]:
+        """What `of` takes."""
+        return astuple(self)
+
+    def searched(self, threshold: float) -> float:
+        """Returns the part of strangers' single searches, in the roster that was measured, that find somebody; below `start`: there."""
+        beyond = max(threshold - self.start, 0.0) / self.scale
+        return self.share * (exp(-beyond) if self.shape < _EXPONENTIAL else (1 + self.shape * beyond) ** (-1 / self.shape))
+
     def rate(self, threshold: float, *, people: int) -> float:
-        """Returns the part of strangers who find somebody at a threshold in a roster of so many people. Below `start`: that of start."""
+        """Returns the part of attempts of strangers that find somebody at a threshold among so many people; below `start`: there."""
         if people < 1:
             return 0.0
-        beyond = max(threshold - self.start, 0.0) / self.scale
-        part = exp(-beyond) if self.shape < _EXPONENTIAL else (1 + self.shape * beyond) ** (-1 / self.shape)
-        return -expm1(self._grown(people) * log1p(-self.share * part))
+        return -expm1(self._grown(people) * log1p(-self.searched(threshold)))
 
     def threshold(self, rate: float, *, people: int) -> float:
-        """Returns the least score at which strangers find somebody at most at `rate`. Never below `start`: nothing is known there."""
+        """Returns the least score that keeps attempts of strangers to `rate`. Never below `start`: nothing is known there."""
         if not 0 < rate < 1:
             raise CalibrationError(f"a target FPIR of {rate} is none; it lies within 0 and 1, for example 0.01")
         if people < 1:
@@ -111,7 +128,7 @@ class Tail:
         return self.start + self.scale * beyond
 
     def _grown(self, people: int) -> float:
-        return float((people / self.people) ** (self.growth if people > self.people else self.decline))
+        return float(self.searches * (people / self.people) ** (self.growth if people > self.people else self.decline))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +146,9 @@ class Searches:
         return np.asarray(np.array([float(self.weight @ (effective >= t)) for t in thresholds]) / self.weight.sum())
 
 
-def fit(searches: Searches, *, people: int, growth: float = GROWTH[1], decline: float = DECLINE[0]) -> Tail:
+def fit(
+    searches: Searches, *, people: int, growth: float = GROWTH[1], decline: float = DECLINE[0], attempt: float = ATTEMPT_SEARCHES
+) -> Tail:
     """Fit the tail of strangers' searches in a roster of `people`.
 
     The start is a quantile of all best scores; what is fitted are those above it whose person leads by the margin.
@@ -145,7 +164,7 @@ def fit(searches: Searches, *, people: int, growth: float = GROWTH[1], decline: 
             f"only {len(excess)} strangers' searches lie in the tail, of at least {EXCEEDANCES_MIN} that are needed: enrol more people"
         )
     scale, shape = _pareto(excess, parts)
-    return Tail(people=people, share=above, start=start, scale=scale, shape=shape, growth=growth, decline=decline)
+    return Tail(people=people, share=above, start=start, scale=scale, shape=shape, growth=growth, decline=decline, searches=attempt)
 
 
 def start_of(searches: Searches, share: float) -> float:

@@ -27,12 +27,14 @@ class Trials:
         people: size of the roster that was searched.
         person: (n,), whose picture the probe is, as a number of the given people.
         score: (n,): best score; of a genuine search the person's own.
+        other: (n,): who else was the nearest, as such a number.
         found: (n,): whether the score's person would be taken wherever the threshold lies below: they are first, and ahead by the margin.
     """
 
     people: int
     person: Indices
     score: F64
+    other: Indices
     found: npt.NDArray[np.bool_]
 
     @property
@@ -85,7 +87,7 @@ def stranger_trials(people: People, *, k: int, margin: float, probes: Indices | 
     table = people.rows()
     near = _nearest(table, people.metric, k + 1) if k else None
     chosen = np.arange(len(people.owner)) if probes is None else probes
-    best, found = [], []
+    best, other, found = [], [], []
     for block in _blocks(chosen, len(table)):
         owner = people.owner[block]
         apart = distance_table(people.references[block], table, metric=people.metric)
@@ -94,8 +96,9 @@ def stranger_trials(people: People, *, k: int, margin: float, probes: Indices | 
         scores = _scores(apart, halves, k)
         first, second = _two_best(scores)
         best.append(first)
+        other.append(scores.argmax(axis=1))
         found.append(first - second >= margin)
-    return Trials(len(table) - 1, people.owner[chosen], np.concatenate(best), np.concatenate(found))
+    return Trials(len(table) - 1, people.owner[chosen], np.concatenate(best), np.concatenate(other), np.concatenate(found))
 
 
 def genuine_trials(people: People, *, k: int, margin: float) -> Trials:
@@ -104,7 +107,7 @@ def genuine_trials(people: People, *, k: int, margin: float) -> Trials:
     times = np.bincount(people.owner)
     chosen = np.flatnonzero(times[people.owner] > 1)
     near = _nearest(table, people.metric, k).mean(axis=1, dtype=np.float64) / 2 if k else None
-    own_scores, found = [np.empty(0)], [np.empty(0, dtype=np.bool_)]
+    own_scores, other, found = [np.empty(0)], [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.bool_)]
     for block in _blocks(chosen, len(table)):
         owner, probes, here = people.owner[block], people.references[block], np.arange(len(block))
         others = comparable(((sums[owner] - probes) / (times[owner] - 1)[:, None]).astype(np.float32), people.metric)
@@ -120,8 +123,9 @@ def genuine_trials(people: People, *, k: int, margin: float) -> Trials:
         own = scores[here, owner].copy()
         scores[here, owner] = -np.inf
         own_scores.append(own)
+        other.append(scores.argmax(axis=1))
         found.append(own - scores.max(axis=1) >= margin)
-    return Trials(len(table), people.owner[chosen], np.concatenate(own_scores), np.concatenate(found))
+    return Trials(len(table), people.owner[chosen], np.concatenate(own_scores), np.concatenate(other), np.concatenate(found))
 
 
 def _rowwise(rows: F32, others: F32, metric: Metric) -> F64:

@@ -47,10 +47,14 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "agent.mqtt",
         "firmware_bridge",
     ),
-    "agent.authority": ("agent.roster", "agent.vision", "agent.biometrics", "agent.core", "agent.errors", "agent.settings", "models"),
+    "agent.charts": (),  # drawing of reports: numbers in, text out
+    "agent.authority": (
+        *("agent.roster", "agent.vision", "agent.biometrics", "agent.charts", "agent.core", "agent.errors", "agent.settings", "models"),
+    ),
     "agent.collector": ("agent.core", "agent.errors", "agent.settings", "agent.mqtt"),
     "agent.plan": ("agent.config", "agent.core", "agent.errors", "models", "firmware_bridge"),
     "agent.diagnostics": ("agent.drivers", "agent.config", "agent.settings", "agent.plan", "agent.clock", *BELOW_DRIVERS),
+    "agent.diagnostics.evaluate": ("agent.charts", "agent.vision", "agent.biometrics", "agent.core", "agent.errors", "models"),
     # whole lanes for measuring and showing: they join parts as the composition root does, and stand beside it
     "agent.diagnostics.bench": (
         *("agent.authority.synthetic", "agent.diagnostics", "agent.drivers", "agent.config", "agent.parts", "agent.clock"),

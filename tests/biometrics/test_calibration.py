@@ -68,7 +68,7 @@ def test_a_record_with_a_field_missing_is_refused(*, measured: bool) -> None:
         Calibration.from_record(record)
 
 
-TAIL = Tail(people=900, share=0.05, start=0.07, scale=0.03, shape=0.1, growth=0.8, decline=0.4)
+TAIL = Tail(people=900, share=0.05, start=0.07, scale=0.03, shape=0.1, growth=0.8, decline=0.4, searches=1.2)
 MEASURED = Calibration(
     kind=CalibrationKind.MEASURED,
     method=Method.COHORT,
@@ -103,11 +103,11 @@ def test_a_measured_threshold_is_that_of_the_gates_own_number_of_people() -> Non
     ("change", "sentence"),
     [
         ({"tail": None}, "tail = None"),
-        ({"tail": [1.0, 2.0]}, "2 figures; 7 make one"),
-        ({"tail": [900, 0.05, 0.07, -0.03, 0.1, 0.8, 0.4]}, "a scale above 0"),
-        ({"tail": [900, 0.05, 0.07, 0.03, -0.4, 0.8, 0.4]}, "a shape from 0"),
-        ({"tail": [900, 0.05, 0.07, 0.03, 0.1, 0.1, 0.4]}, "a growth from 0.5"),
-        ({"tail": [900, 0.05, float("nan"), 0.03, 0.1, 0.8, 0.4]}, "a finite start"),
+        ({"tail": [1.0, 2.0]}, "2 figures; 8 make one"),
+        ({"tail": [900, 0.05, 0.07, -0.03, 0.1, 0.8, 0.4, 1.2]}, "a scale above 0"),
+        ({"tail": [900, 0.05, 0.07, 0.03, -0.4, 0.8, 0.4, 1.2]}, "a shape from 0"),
+        ({"tail": [900, 0.05, 0.07, 0.03, 0.1, 0.1, 0.4, 1.2]}, "a growth from 0.5"),
+        ({"tail": [900, 0.05, float("nan"), 0.03, 0.1, 0.8, 0.4, 1.2]}, "a finite start"),
         ({"tail_family": "guess"}, "family 'guess'"),
         ({"n_max": 4999}, "n_max = 4999 and people_max = 5000"),
         ({"n_max": 300_000, "people_max": 300_000}, "one up to 200000"),

@@ -25,6 +25,7 @@ def tails() -> st.SearchStrategy[Tail]:
         shape=st.floats(*SHAPE),
         growth=st.floats(*GROWTH),
         decline=st.floats(0, 1),
+        searches=st.floats(1, 4),
     )
 
 
@@ -47,7 +48,7 @@ def test_a_tail_that_is_known_is_found_again(shape: float) -> None:
     seed = 20261122
     rng = np.random.default_rng(seed)
     beyond = -np.log(rng.random(200_000)) if shape == 0 else (rng.random(200_000) ** -shape - 1) / shape
-    found = fit(searches(0.3 + 0.05 * beyond), people=1000)  # a Pareto tail cut anywhere is one of the same shape
+    found = fit(searches(0.3 + 0.05 * beyond), people=1000, attempt=1)  # a Pareto tail cut anywhere is one of the same shape
     assert found.shape == pytest.approx(shape, abs=0.03), seed
     threshold = found.threshold(0.001, people=1000)
     assert float((0.3 + 0.05 * beyond >= threshold).mean()) == pytest.approx(0.001, rel=0.2), seed
@@ -57,7 +58,7 @@ def test_a_threshold_for_ten_times_the_people_holds_where_people_are_independent
     seed = 4
     rng = np.random.default_rng(seed)
     small, large = (rng.gumbel(size=(60_000, n)).max(axis=1) for n in (5, 50))
-    tail = fit(searches(small), people=5, growth=1.0)
+    tail = fit(searches(small), people=5, growth=1.0, attempt=1)
     observed = float((large >= tail.threshold(0.01, people=50)).mean())
     assert 0.007 < observed < 0.014, (observed, seed)
 
@@ -83,7 +84,7 @@ def test_growth_says_nothing_where_nothing_was_seen() -> None:
 def test_only_what_leads_by_the_margin_is_in_the_tail() -> None:
     rng = np.random.default_rng(6)
     scores, found = rng.exponential(size=4000), rng.random(4000) < 0.4
-    tail = fit(searches(scores, found=found), people=100)
+    tail = fit(searches(scores, found=found), people=100, attempt=1)
     threshold = tail.threshold(0.004, people=100)
     assert float((found & (scores >= threshold)).mean()) == pytest.approx(0.004, rel=0.35)
 
@@ -114,6 +115,6 @@ def test_too_few_strangers_are_no_tail() -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -1.0, float("nan")])
 def test_a_target_that_is_no_rate_is_refused(rate: float) -> None:
-    tail = Tail(people=100, share=0.1, start=0, scale=1, shape=0, growth=1, decline=0)
+    tail = Tail(people=100, share=0.1, start=0, scale=1, shape=0, growth=1, decline=0, searches=1)
     with pytest.raises(CalibrationError, match="target FPIR"):
         tail.threshold(rate, people=100)

@@ -1,0 +1,102 @@
+"""From picture files to templates, with a list of those that gave none. A picture is looked at once, however often it is compared."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import cv2
+import numpy as np
+
+from agent.biometrics.quality import Bounds
+from agent.biometrics.template import Metric
+from agent.vision.frame import F32, U8
+from agent.vision.sampler import FACE_SIDE_IN_EYE_DISTANCES, Sample, Sampler
+from models.pack import Pack
+
+SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+PICTURE_BYTES_MAX: Final = 64 * 2**20
+
+OFF_CENTRE: Final = 0.5
+"""By how much of its distance from the middle of the picture a face counts as smaller: the person meant is the large one in the middle."""
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Acquired:
+    """What the pictures gave. templates: (d,) by file. failures: why a file gave none, in words."""
+
+    metric: Metric
+    templates: Mapping[Path, F32] = field(repr=False)
+    failures: Mapping[Path, str]
+
+
+def acquire(files: Iterable[Path], pack: Pack, *, min_face_px: int, gate_quality: bool, progress: Progress) -> Acquired:
+    """Look at every file once. gate_quality: a picture with a fault by the pack's own bounds gives no template."""
+    sampler = Sampler(pack, _bounds(pack, min_face_px))
+    wanted = sorted(set(files))
+    templates, failures = {}, {}
+    for number, file in enumerate(wanted):
+        progress(number, len(wanted), file.name)
+        image = read(file)
+        if isinstance(image, str):
+            failures[file] = image
+            continue
+        sample = subject(sampler.sample_faces(image), image)
+        if sample is None:
+            failures[file] = f"no face of {min_face_px} pixels or more is found"
+        elif gate_quality and (fault := _fault(sample, pack)) is not None:
+            failures[file] = f"a gate would refuse it: {fault}"
+        else:
+            templates[file] = sample.template
+    progress(len(wanted), len(wanted), "")
+    return Acquired(sampler.metric, MappingProxyType(templates), MappingProxyType(failures))
+
+
+def read(file: Path) -> U8 | str:
+    """A picture as uint8 (h, w, 3) BGR, or why it cannot be read."""
+    try:
+        if file.stat().st_size > PICTURE_BYTES_MAX:
+            return f"the file is larger than {PICTURE_BYTES_MAX >> 20} MB"
+        data = np.frombuffer(file.read_bytes(), dtype=np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except OSError as error:
+        return f"the file cannot be read ({error.strerror})"
+    except cv2.error:
+        image = None
+    return "the file is no picture that can be read" if image is None else np.asarray(image, dtype=np.uint8)
+
+
+def subject(samples: list[Sample], image: U8) -> Sample | None:
+    """The person meant: the largest face, and of several the one in the middle."""
+    middle = np.array([image.shape[1] / 2, image.shape[0] / 2])
+
+    def weight(sample: Sample) -> float:
+        return sample.quality.eye_distance_px - OFF_CENTRE * float(np.linalg.norm(sample.landmarks.mean(axis=0) - middle))
+
+    return max(samples, key=weight, default=None)
+
+
+def pictures(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
+
+
+def _bounds(pack: Pack, min_face_px: int) -> Bounds:
+    quality = pack.manifest.quality
+    return Bounds(
+        min_eye_distance_px=min_face_px / FACE_SIDE_IN_EYE_DISTANCES,
+        max_yaw=quality.max_yaw,
+        min_blur=quality.min_blur,
+        min_brightness=quality.min_brightness,
+        max_brightness=quality.max_brightness,
+        max_clipped=quality.max_clipped,
+    )
+
+
+def _fault(sample: Sample, pack: Pack) -> str | None:
+    """What a gate with the pack's own bounds would find wrong."""
+    if sample.quality.eye_distance_px < pack.manifest.quality.min_eye_distance_px:
+        return "too_far"
+    return None if sample.fault is None else str(sample.fault)

@@ -1,0 +1,188 @@
+"""`gate-agent evaluate` on pictures made from the two portraits that come with packages, and its arithmetic on made-up templates."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.biometrics.template import Metric
+from agent.cli import main
+from agent.diagnostics.evaluate.identification import Folders, Probe, evaluate_identification, gallery_of, read_folders, rule_of
+from agent.diagnostics.evaluate.pairs import Pair, evaluate_pairs, read_pairs
+from agent.diagnostics.evaluate.samples import Acquired
+from agent.errors import UsageError
+from models.errors import ModelError
+from models.pack import find_pack
+from models.places import built_folder
+from tests.authority.conftest import U8, installed, moved
+from tests.authority.test_authority import Defaults
+
+PAIR_KEYS = {"pairs", "failed_to_acquire", "threshold", "fmr", "fnmr", "fnmr_at_fmr0"}
+SEARCH_KEYS = {"gallery", "probes", "strangers", "rank1", "threshold", "fpir", "fnir", "fnir_at_fpir"}
+
+
+@pytest.fixture(scope="module")
+def portraits() -> dict[str, U8]:
+    try:
+        find_pack("mtcnn-dlib", (built_folder(),))
+    except ModelError as error:
+        pytest.skip(f"the default pack is not built here: {error}")
+    astronaut = installed("skimage", "data/astronaut.png")
+    admiral = installed("matplotlib", "mpl-data/sample_data/grace_hopper.jpg")
+    return {
+        "astronaut": np.asarray(cv2.imread(str(astronaut))[:300], dtype=np.uint8),
+        "admiral": np.asarray(cv2.imread(str(admiral)), dtype=np.uint8),
+    }
+
+
+def write(folder: Path, **files: U8 | bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        if isinstance(content, bytes):
+            (folder / f"{name}.png").write_bytes(content)
+        else:
+            cv2.imwrite(str(folder / f"{name}.png"), content)
+
+
+def last_line(text: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(text.strip().splitlines()[-1])
+    return found
+
+
+def test_pairs_of_two_people_are_told_apart_and_what_cannot_be_read_is_named(
+    tmp_path: Path, portraits: dict[str, U8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = portraits["astronaut"], portraits["admiral"]
+    write(
+        tmp_path / "faces",
+        a1=a,
+        a2=moved(a, x=4, light=0.9),
+        b1=b,
+        b2=moved(b, x=-5, light=1.1),
+        torn=b"\x89PNG torn",
+        wall=np.full_like(a, 90),
+    )
+    rows = [("a1", "a2", "Yes"), ("b1", "b2", "yes"), ("a1", "b1", "No"), ("a2", "b2", " NO "), ("a1", "torn", "Yes"), ("wall", "b1", "No")]
+    table = "file_x,file_y,Decision\n" + "\n".join(f"{x}.png,{y}.png,{d}" for x, y, d in rows)
+    (tmp_path / "pairs.csv").write_text(table)
+    out = tmp_path / "out"
+    words = ["evaluate", "--pairs", str(tmp_path / "pairs.csv"), "--images", str(tmp_path / "faces"), "--out", str(out), "--json"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    values = last_line(printed)
+    assert set(values) == PAIR_KEYS
+    assert (values["pairs"], values["failed_to_acquire"], values["fmr"], values["fnmr"]) == (6, 2, 0.0, 0.0)
+    assert "torn.png: the file is no picture that can be read" in printed
+    assert "wall.png: no face" in printed
+    page = (out / "report.html").read_text()
+    assert "torn.png" in page
+    assert "<script" not in page
+    ET.fromstring((out / "det.svg").read_text())
+    sheet = cv2.imread(str(out / "worst.png"))
+    assert sheet is not None
+    assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 1000  # pictures, not a blank sheet
+
+
+def test_a_person_is_found_and_a_stranger_is_not(tmp_path: Path, portraits: dict[str, U8], capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = portraits["astronaut"], portraits["admiral"]
+    write(tmp_path / "gallery" / "astronaut", one=a, two=moved(a, x=3))
+    write(tmp_path / "probes" / "astronaut", three=moved(a, x=-6, light=1.1), torn=b"")
+    write(tmp_path / "probes" / "unknown" / "admiral", one=b)
+    words = ["--gallery", str(tmp_path / "gallery"), "--probes", str(tmp_path / "probes"), "--out", str(tmp_path / "out"), "--json"]
+    assert main(["evaluate", *words]) == 0
+    values = last_line(capsys.readouterr().out)
+    assert set(values) == SEARCH_KEYS
+    assert (values["gallery"], values["probes"], values["strangers"]) == (1, 2, 1)
+    assert (values["fpir"], values["fnir"], values["rank1"]) == (0.0, 0.5, 0.5)  # the torn probe counts as missed
+    assert set(values["fnir_at_fpir"]) == {"0.1", "0.01"}  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "say what to evaluate"),
+        (["--pairs", "a.csv", "--pad", "b"], "say what to evaluate"),
+        (["--gallery", "a"], "needs both --gallery DIR and --probes DIR"),
+        (["--pairs", "none.csv"], "none.csv cannot be read"),
+        (["--gallery", "none", "--probes", "none"], "none is not a folder"),
+    ],
+)
+def test_wrong_use_is_told_in_a_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *words]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("file_x,file_y\na,b\n", "no column 'Decision'"),
+        ("file_x,file_y,Decision\n", "holds no pairs"),
+        ("file_x,file_y,Decision\na,b,maybe\n", "pairs.csv:2: the decision is 'maybe'"),
+        ("file_x,file_y,Decision\na,,Yes\n", "pairs.csv:2: a file's name is missing"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_named_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "pairs.csv").write_text(text)
+    with pytest.raises(UsageError, match=sentence):
+        read_pairs(tmp_path / "pairs.csv", tmp_path)
+
+
+def test_probes_of_nobody_in_the_gallery_are_no_strangers_by_accident(tmp_path: Path) -> None:
+    write(tmp_path / "gallery" / "ada", a=b"x")
+    write(tmp_path / "probes" / "eve", a=b"x")
+    with pytest.raises(UsageError, match="put strangers' pictures in"):
+        read_folders(tmp_path / "gallery", tmp_path / "probes")
+
+
+def acquired(templates: dict[str, list[float]]) -> Acquired:
+    return Acquired(Metric.EUCLIDEAN, {Path(name): np.array(t, np.float32) for name, t in templates.items()}, {})
+
+
+def test_rates_of_pairs_are_counted_at_the_threshold() -> None:
+    found = acquired({"a": [0, 0], "b": [0.3, 0], "c": [0.5, 0], "d": [2, 0]})
+    files = {name: Path(name) for name in "abcd"}
+    same, other = [("a", "b"), ("a", "c"), ("b", "d")], [("c", "d"), ("a", "d"), ("b", "c"), ("c", "b")]
+    pairs = tuple(Pair(files[x], files[y], True) for x, y in same) + tuple(Pair(files[x], files[y], False) for x, y in other)
+    values = evaluate_pairs(pairs, found, threshold=-0.4).values
+    assert values["fmr"] == pytest.approx(2 / 4)  # b and c, twice, 0.2 apart
+    assert values["fnmr"] == pytest.approx(2 / 3)
+    assert values["fnmr_at_fmr0"] == pytest.approx(1.0)  # none is nearer than those
+
+
+def test_pairs_of_one_kind_alone_say_nothing() -> None:
+    found = acquired({"a": [0, 0], "b": [1, 0]})
+    with pytest.raises(UsageError, match="no pair of two people"):
+        evaluate_pairs((Pair(Path("a"), Path("b"), True),), found, threshold=-0.5)
+
+
+def test_a_gallery_is_searched_at_a_threshold_that_was_measured_on_it_alone() -> None:
+    rng = np.random.default_rng(9)
+    people = {f"p{i:03d}": rng.normal(size=20) / np.sqrt(20) for i in range(200)}
+    files: dict[str, list[float]] = {}
+    for name, centre in people.items():
+        for shot in range(4):
+            files[f"{name}/{shot}"] = list(centre + rng.normal(scale=0.15, size=20) / np.sqrt(20))
+    for i in range(600):
+        files[f"unknown/{i}"] = list(rng.normal(size=20) / np.sqrt(20) * np.sqrt(1 + 0.15**2))
+    found = acquired(files)
+    references = {name: np.stack([found.templates[Path(f"{name}/{shot}")] for shot in range(3)]) for name in people}
+    probes = tuple(Probe(Path(f"{name}/3"), name) for name in people) + tuple(Probe(Path(f"unknown/{i}"), None) for i in range(600))
+    folders = Folders({name: (Path(f"{name}/0"),) for name in people}, probes)
+    rule = rule_of(list(references.values()), found, defaults=Defaults(margin=0.0), fpir=0.05, threshold=None, tail=None)
+    assert "measured on the gallery" in rule.source
+    result = evaluate_identification(folders, found, gallery=gallery_of(references, found, rule, pack="p"), source=rule.source)
+    assert result.values["threshold"] == rule.calibration.threshold
+    assert (result.values["gallery"], result.values["probes"], result.values["strangers"]) == (200, 200, 600)
+    assert 0.025 < float(str(result.values["fpir"])) < 0.1
+    assert float(str(result.values["fnir"])) < 0.05
+    by_hand = rule_of(list(references.values()), found, defaults=Defaults(), fpir=0.05, threshold=0.2, tail=None)
+    assert (by_hand.calibration.threshold, by_hand.source) == (0.2, "given by hand")
+
+
+def test_few_people_are_searched_with_the_packs_default() -> None:
+    found = acquired({"a": [0, 0]})
+    rule = rule_of([np.zeros((1, 2), np.float32)], found, defaults=Defaults(), fpir=0.01, threshold=None, tail=None)
+    assert (rule.calibration.threshold, "makes no claim" in rule.source) == (-0.5, True)
