@@ -9,7 +9,7 @@ from agent.config import example, load
 from agent.errors import UsageError
 from agent.plan import PlanLine, Verdict, plan
 
-_MARKS = {Verdict.OK: "  ok     ", Verdict.MISSING: "  MISSING", Verdict.REFUSED: "  REFUSED"}
+_MARKS = {Verdict.OK: "  ok     ", Verdict.WARNING: "  WARNING", Verdict.MISSING: "  MISSING", Verdict.REFUSED: "  REFUSED"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

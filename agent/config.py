@@ -98,7 +98,12 @@ class RecognitionConfig:
     max_brightness: float = setting(220.0, "Greatest mean grey level of the aligned chip.", low=0, high=255)
     max_clipped: float = setting(0.25, "Greatest share of black or white pixels on the aligned chip.", low=0, high=1)
     frames: int = setting(3, "Templates of one track that must be fused before a grant.", low=1, high=15)
-    pad: PadMode = setting(PadMode.REQUIRED, "Presentation attack detection. 'off' is for simulations; it is shown everywhere.")
+    pad: PadMode = setting(
+        PadMode.REQUIRED,
+        "Presentation attack detection: required, and nobody passes by face without it; or off, which is shown everywhere: a printed face\n"
+        "may then be let in.",
+    )
+    pad_pack: str = setting("minifasnet", "Model pack that detects presentation attacks; rosters are not bound to it.", low=1, high=64)
 
 
 @dataclass(frozen=True, slots=True)

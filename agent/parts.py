@@ -17,11 +17,12 @@ from agent.errors import GateError
 from agent.mqtt.broker import Broker, Tls
 from agent.roster.errors import Reason, RosterError
 from agent.roster.trust import Expected
-from agent.vision.recogniser import Recogniser
+from agent.vision.pad import AttackDetection, detection
+from agent.vision.recogniser import FUSED_AT_LEAST, Recogniser
 from agent.vision.region import Region
 from agent.vision.sampler import open_sampler
 from models.errors import ModelError
-from models.pack import read_manifest
+from models.pack import find_pack, open_pad_pack, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +125,28 @@ def recogniser_opener(wanted: RecognitionConfig, cameras: Sequence[CameraConfig]
             sampler.warm_up()
         except ModelError as error:
             raise GateError(str(error)) from error
-        # No pack of this version detects presentation attacks: where it is required, every probe says that nothing is known of it.
-        verdict = PadVerdict.OFF if wanted.pad is PadMode.OFF else PadVerdict.INCONCLUSIVE
         regions = {camera.name: region(camera, wanted) for camera in cameras}
-        return Recogniser(sampler, frames=wanted.frames, pad=Pad(verdict), regions=regions)
+        return Recogniser(sampler, frames=wanted.frames, pad=attack_detection(wanted), regions=regions)
 
     return open_recogniser
+
+
+def attack_detection(wanted: RecognitionConfig) -> Pad | AttackDetection:
+    """What detects presentation attacks. Where it is required and its pack is missing or damaged, recognition does not open.
+
+    Raises:
+        GateError: it is required and cannot run.
+    """
+    if wanted.pad is PadMode.OFF:
+        return Pad(PadVerdict.OFF)
+    try:
+        pack = open_pad_pack(find_pack(wanted.pad_pack, (wanted.packs_dir,)), threads=wanted.threads)
+    except ModelError as error:
+        raise GateError(
+            f"presentation attack detection is required and cannot run: {error}; for a pack that was never here: "
+            f"gate-agent models fetch {wanted.pad_pack}, or gate-agent models import FILE --pack {wanted.pad_pack}"
+        ) from error
+    return detection(pack, most=max(FUSED_AT_LEAST, wanted.frames))
 
 
 def expected_roster(config: Config, options: Options) -> Callable[[], Expected]:

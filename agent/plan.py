@@ -16,6 +16,7 @@ from agent.config import CameraConfig, Config, PadMode
 
 class Verdict(StrEnum):
     OK = "ok"
+    WARNING = "warning"  # it runs as configured, and somebody should know
     MISSING = "missing"  # it starts all the same, out of service, and keeps trying
     REFUSED = "refused"  # it does not start
 
@@ -45,7 +46,7 @@ def _lines(config: Config, *, simulation: bool) -> Iterator[PlanLine]:
     for index, camera in enumerate(config.camera):
         yield _camera(f"camera[{index}]", camera, simulation=simulation)
     yield _pad(config, simulation=simulation)
-    yield _pack(config)
+    yield _pack("recognition.pack", config.recognition.pack, config)
     yield _barrier(config, simulation=simulation)
     yield _secret("barrier.key_file", config.barrier.key_file, "the controller's link has no key: it must be inside the cabinet")
     yield _file("roster.root", config.roster.root, "the trusted root")
@@ -84,17 +85,17 @@ def is_pseudo_terminal(port: str) -> bool:
 def _pad(config: Config, *, simulation: bool) -> PlanLine:
     if config.recognition.pad is PadMode.OFF:
         text = "PRESENTATION ATTACK DETECTION IS OFF: a printed face may be let in"
-        if simulation:
-            return PlanLine("recognition.pad", Verdict.OK, text)
-        return PlanLine("recognition.pad", Verdict.REFUSED, f"{text}; that runs only with --simulation")
-    return PlanLine("recognition.pad", Verdict.OK, "presentation attack detection is required")
+        return PlanLine("recognition.pad", Verdict.OK if simulation else Verdict.WARNING, text)
+    return _pack("recognition.pad_pack", config.recognition.pad_pack, config)
 
 
-def _pack(config: Config) -> PlanLine:
-    folder = config.recognition.packs_dir / config.recognition.pack
+def _pack(key: str, name: str, config: Config) -> PlanLine:
+    folder = config.recognition.packs_dir / name
     if not folder.is_dir():
-        return PlanLine("recognition.pack", Verdict.MISSING, f"model pack {folder} is absent; run gate-agent models build, or copy it")
-    return PlanLine("recognition.pack", Verdict.OK, f"model pack '{config.recognition.pack}', {config.recognition.threads} thread(s)")
+        how = "build, or copy it" if key == "recognition.pack" else f"fetch {name}, or: gate-agent models import FILE --pack {name}"
+        return PlanLine(key, Verdict.MISSING, f"model pack {folder} is absent; run gate-agent models {how}")
+    use = "" if key == "recognition.pack" else " detects presentation attacks, which is required"
+    return PlanLine(key, Verdict.OK, f"model pack '{name}'{use}, {config.recognition.threads} thread(s)")
 
 
 def _file(key: str, file: Path, what: str) -> PlanLine:

@@ -11,6 +11,8 @@ from agent.errors import UsageError
 from agent.parts import Options
 from agent.plan import Verdict, plan
 
+_log = logging.getLogger("gate")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the gate's configuration")
@@ -25,10 +27,14 @@ def run(args: argparse.Namespace) -> int:
     """Exit code 0: it was asked to stop; 2: the configuration cannot be run."""
     config = load(args.config)
     _refuse_outside_simulation(args)
-    refused = [line for line in plan(config, simulation=args.simulation) if line.verdict is Verdict.REFUSED]
+    lines = plan(config, simulation=args.simulation)
+    refused = [line for line in lines if line.verdict is Verdict.REFUSED]
     if refused:
         raise UsageError(f"{args.config}: {refused[0].key}: {refused[0].text}")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    for line in lines:
+        if line.verdict is Verdict.WARNING:
+            _log.warning("%s: %s", line.key, line.text)
     options = Options(
         simulation=args.simulation,
         json_lines=args.json,

@@ -179,7 +179,7 @@ def _leads(probe: ProbeCompared) -> bool:
 
 
 def _is_live(probe: ProbeCompared, rules: Rules) -> bool:
-    switched_off = probe.pad.verdict is PadVerdict.OFF and rules.simulation and not rules.pad_required
+    switched_off = probe.pad.verdict is PadVerdict.OFF and not rules.pad_required
     return probe.pad.verdict is PadVerdict.BONA_FIDE or switched_off
 
 

@@ -40,7 +40,6 @@ class Lack(StrEnum):
 
     LOCK_DOWN = "lock_down"
     LANE_CLOSED = "lane_closed"
-    PAD_OFF = "pad_off"  # presentation attack detection is switched off outside a simulation
     EMULATOR = "emulator"  # an emulated controller outside a simulation
     BARRIER = "barrier"  # no controller that was read and armed
     BARRIER_FAULT = "barrier_fault"
@@ -161,8 +160,6 @@ def lacks(direction: Direction, health: Health, lane: Lane, now: Now) -> Lacks:
 
 
 def _for_any(direction: Direction, health: Health, lane: Lane, now: Now) -> Iterator[tuple[Lack, str]]:
-    if not now.rules.pad_required and not now.rules.simulation:
-        yield Lack.PAD_OFF, "presentation attack detection is off, which is for simulations only"
     if health.emulated and not now.rules.simulation:
         yield Lack.EMULATOR, "the controller is an emulator, which is for simulations only"
     if lane.phase is Phase.UNREADY:

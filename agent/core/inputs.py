@@ -29,7 +29,7 @@ class PadVerdict(StrEnum):
     BONA_FIDE = "bona_fide"
     ATTACK = "attack"
     INCONCLUSIVE = "inconclusive"
-    OFF = "off"  # only ever in a simulation
+    OFF = "off"  # the configuration says so; a grant then needs none
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class Rules:
         cameras: one or two, each with its own direction; a direction without a camera is not served by faces.
         outside: area from which entry leads and to which exit leads.
         frames: templates that must be fused in a probe before a grant.
-        pad_required: False lets a probe without presentation attack detection pass, and only in a simulation.
+        pad_required: False lets a probe pass for which no presentation attack detection ran; it has to be written, and is shown everywhere.
     """
 
     version: str

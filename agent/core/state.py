@@ -69,6 +69,7 @@ def snapshot(state: State) -> dict[str, Any]:
         "attempts": len(state.attempts),
         "counts": {name: getattr(state.counts, name) for name in Counts.__dataclass_fields__},
         "simulation": state.rules.simulation,
+        "pad": "required" if state.rules.pad_required else "off",
     }
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.clock import SystemClock
-from agent.config import Config
+from agent.config import Config, PadMode
 from agent.core.moment import ClockQuality
 from agent.drivers.control_socket import ControlSocketError, ask
 from agent.plan import Verdict, plan
 from models.errors import ModelError
-from models.pack import open_pack
+from models.pack import Pack, PadPack, open_pack, open_pad_pack
 
 LEAST_FREE_MB = 500  # about 1 M events and a roster of 100,000 people beside the packs
 _BROKER_PATIENCE_S = 2.0
@@ -77,7 +77,7 @@ def _side(direction: str, side: Mapping[str, Any]) -> Finding:
     return Finding("service", Health.MEND, f"{direction} is out of service: {reasons}", "mend what is named; it comes back by itself")
 
 
-_HEALTH = {Verdict.OK: Health.OK, Verdict.MISSING: Health.MEND, Verdict.REFUSED: Health.MEND}
+_HEALTH = {Verdict.OK: Health.OK, Verdict.WARNING: Health.LOOK, Verdict.MISSING: Health.MEND, Verdict.REFUSED: Health.MEND}
 
 
 def _parts(gate: Gate) -> tuple[Finding, ...]:
@@ -85,12 +85,19 @@ def _parts(gate: Gate) -> tuple[Finding, ...]:
 
 
 def _models(gate: Gate) -> tuple[Finding, ...]:
-    folder = gate.config.recognition.packs_dir / gate.config.recognition.pack
+    wanted = gate.config.recognition
+    found = [_opened(open_pack, wanted.packs_dir / wanted.pack)]
+    if wanted.pad is PadMode.REQUIRED:
+        found.append(_opened(open_pad_pack, wanted.packs_dir / wanted.pad_pack))
+    return tuple(found)
+
+
+def _opened(opening: Callable[[Path], Pack | PadPack], folder: Path) -> Finding:
     try:
-        pack = open_pack(folder)
+        pack = opening(folder)
     except ModelError as error:
-        return (Finding("models", Health.MEND, str(error), "gate-agent models verify"),)
-    return (Finding("models", Health.OK, f"pack {pack.id} opens, every digest is right"),)
+        return Finding("models", Health.MEND, str(error), f"gate-agent models verify --pack {folder.name}")
+    return Finding("models", Health.OK, f"pack {pack.id} opens, every digest is right")
 
 
 def _disk(gate: Gate) -> tuple[Finding, ...]:

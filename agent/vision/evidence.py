@@ -31,12 +31,14 @@ class Evidence:
         doubts: how many templates in a row were unlike them.
         skipped: frames since the last template was made.
         eye_px: pixels between the eyes of the newest template's face.
+        pad_scores: of the newest frames, 0 (attack) to 1 (bona fide), newest last; see pad.py.
     """
 
     templates: tuple[F32, ...] = ()
     doubts: int = 0
     skipped: int = 0
     eye_px: float = 0.0
+    pad_scores: tuple[float, ...] = ()
 
     def probe(self, metric: Metric) -> F32:
         """The fused template (d,)."""
@@ -60,4 +62,4 @@ def judged(evidence: Evidence, template: F32, *, metric: Metric, unlike: float, 
             if doubts >= REPLACED_AFTER:
                 return Evidence((template,), eye_px=eye_px), Verdict.REPLACED
             return replace(evidence, doubts=doubts, skipped=0), Verdict.DOUBTED
-    return Evidence((*evidence.templates, template)[-most:], eye_px=eye_px), Verdict.SAME
+    return Evidence((*evidence.templates, template)[-most:], eye_px=eye_px, pad_scores=evidence.pad_scores), Verdict.SAME

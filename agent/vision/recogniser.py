@@ -1,7 +1,7 @@
 """What one frame tells the core: who stands in the lane, as templates fused over their track and compared with the whole roster.
 
     frame -> faces (searched, or known ones followed) -> tracks -> the subject: the nearest face in the lane's region
-          -> aligned -> quality -> template -> fused over its track -> gallery.identify -> ProbeCompared
+          -> aligned -> quality -> template and PAD score -> fused over its track -> gallery.identify -> ProbeCompared
 
 The state of a camera goes in and comes out as a value. A face that is not fit to compare, that is not alone, or that is gone or replaced
 becomes an input of its own. Once somebody was let through (`watched`), their track is followed until the passage starts (watching.py).
@@ -26,6 +26,7 @@ from agent.core.inputs import (
 )
 from agent.vision.evidence import Evidence, Verdict, judged
 from agent.vision.frame import F32, Frame
+from agent.vision.pad import AttackDetection, Fixed
 from agent.vision.region import Face, Region, hides_somebody, placed
 from agent.vision.sampler import Sampler
 from agent.vision.sight import SEARCH_EVERY, About, CameraState, Sight, View
@@ -51,13 +52,13 @@ MAX_EYE_PX = 250.0
 class Recogniser:
     """The pipeline of one gate; serves several cameras in turn. Holds models, no state of a camera. Not for two threads at a time."""
 
-    def __init__(self, sampler: Sampler, *, frames: int, pad: Pad, regions: Mapping[str, Region] | None = None) -> None:
-        """frames: templates that a grant needs; pad: the verdict that every probe carries as long as no PAD pack runs.
+    def __init__(self, sampler: Sampler, *, frames: int, pad: Pad | AttackDetection, regions: Mapping[str, Region] | None = None) -> None:
+        """frames: templates that a grant needs; pad: what detects attacks, or the verdict that every probe carries where nothing does.
 
         regions: by camera, where in its picture the lane is; a camera without one has the middle of its picture.
         """
         self._sampler = sampler
-        self._pad = pad
+        self._attacks = Fixed(pad) if isinstance(pad, Pad) else pad
         self._regions = MappingProxyType(dict(regions or {}))
         self._middle = Region(min_eye_px=sampler.bounds.min_eye_distance_px, max_eye_px=MAX_EYE_PX)
         self._most = max(FUSED_AT_LEAST, frames)
@@ -145,6 +146,7 @@ class Recogniser:
             case Verdict.DOUBTED:
                 return Sight(state.remembering(track.id, evidence), (), view)
             case Verdict.SAME:
+                evidence = replace(evidence, pad_scores=self._attacks.scored(evidence.pad_scores, about.image, Box(*track.box)))
                 probe = self._probe(track, evidence, quality, about=about, gallery=gallery)
                 return Sight(state.remembering(track.id, evidence), (probe,), view)
 
@@ -163,7 +165,7 @@ class Recogniser:
             threshold=gallery.threshold,
             margin=gallery.margin,
             quality=quality,
-            pad=self._pad,
+            pad=self._attacks.verdict(evidence.pad_scores),
             box=Box(*track.box),
             roster_version=gallery.version,
             pack=gallery.pack,

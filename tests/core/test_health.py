@@ -142,10 +142,13 @@ def test_a_lane_with_one_camera_serves_one_direction() -> None:
     assert lane.shows(person(), direction=EXIT) == ()
 
 
-@pytest.mark.parametrize(("simulation", "expected"), [(True, []), (False, ["pad_off"])])
-def test_pad_off_closes_a_lane_in_service(*, simulation: bool, expected: list[str]) -> None:
-    lane = Play(rules=replace(RULES, simulation=simulation, pad_required=False))
-    assert closed(lane) == {"entry": expected, "exit": expected}
+@pytest.mark.parametrize(("required", "shown"), [(True, "required"), (False, "off")])
+def test_pad_off_closes_nothing_and_is_shown_in_the_first_event_and_the_snapshot(*, required: bool, shown: str) -> None:
+    lane = Play(rules=replace(RULES, pad_required=required))
+    assert closed(lane) == {"entry": [], "exit": []}
+    assert controller.snapshot(lane.state)["pad"] == shown
+    (started,) = events(lane.all, EventType.AGENT_STARTED)
+    assert started.data["pad"] == shown
 
 
 def test_an_emulator_is_welcome_in_a_simulation() -> None:

@@ -94,6 +94,8 @@ def test_a_link_without_its_key_does_not_start(tmp_path: Path) -> None:
     assert verdicts(tmp_path, text, simulation=False)["barrier.key_file"] is Verdict.REFUSED
 
 
-def test_pad_off_runs_only_in_a_simulation(tmp_path: Path) -> None:
-    assert verdicts(tmp_path, '[recognition]\npad = "off"\n', simulation=False)["recognition.pad"] is Verdict.REFUSED
+def test_pad_off_has_to_be_written_and_is_a_warning_outside_a_simulation(tmp_path: Path) -> None:
+    assert "recognition.pad" not in verdicts(tmp_path, "", simulation=False)
+    assert verdicts(tmp_path, f'[recognition]\npacks_dir = "{tmp_path}"\n', simulation=False)["recognition.pad_pack"] is Verdict.MISSING
+    assert verdicts(tmp_path, '[recognition]\npad = "off"\n', simulation=False)["recognition.pad"] is Verdict.WARNING
     assert verdicts(tmp_path, '[recognition]\npad = "off"\n', simulation=True)["recognition.pad"] is Verdict.OK
