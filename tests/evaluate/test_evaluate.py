@@ -10,10 +10,13 @@ import pytest
 
 from agent.biometrics.template import Metric
 from agent.cli import main
+from agent.core.inputs import Box, SampleQuality
 from agent.diagnostics.evaluate.identification import Folders, Probe, evaluate_identification, gallery_of, read_folders, rule_of
+from agent.diagnostics.evaluate.pad import Presentation, evaluate_pad, read_presentations, score_presentations
 from agent.diagnostics.evaluate.pairs import Pair, evaluate_pairs, read_pairs
 from agent.diagnostics.evaluate.samples import Acquired
 from agent.errors import UsageError
+from agent.vision.sampler import Sample
 from models.errors import ModelError
 from models.pack import find_pack
 from models.places import built_folder
@@ -186,3 +189,53 @@ def test_few_people_are_searched_with_the_packs_default() -> None:
     found = acquired({"a": [0, 0]})
     rule = rule_of([np.zeros((1, 2), np.float32)], found, defaults=Defaults(), fpir=0.01, threshold=None, tail=None)
     assert (rule.calibration.threshold, "makes no claim" in rule.source) == (-0.5, True)
+
+
+def test_attacks_are_counted_by_kind_and_whoever_does_not_reach_the_bound_does_not_pass() -> None:
+    scores = {"bona_fide": [0.9, 0.7, 0.5, 0.2], "print": [0.1, 0.2], "screen": [0.65, 0.1, 0.3]}
+    presentations = [Presentation(Path(f"{kind}/{i}"), kind) for kind, values in scores.items() for i in range(len(values) + 1)]
+    known = {Path(f"{kind}/{i}"): value for kind, values in scores.items() for i, value in enumerate(values)}
+    lost = {Path(f"{kind}/{len(values)}"): "no face" for kind, values in scores.items()}
+    found = evaluate_pad(presentations, known, lost, threshold=0.6, pack="pad-1")
+    assert found.values == {
+        "bona_fide": 4,
+        "attacks": {"print": 2, "screen": 3},
+        "failed_to_acquire": 3,
+        "threshold": 0.6,
+        "apcer": {"print": 0.0, "screen": pytest.approx(1 / 3)},
+        "bpcer": 0.5,
+    }
+    assert ("worst attack", "screen") in found.facts
+    assert found.worst[0].words == "WRONG: screen, 0.650"
+
+
+def test_every_face_is_scored_where_it_stands_in_its_picture(tmp_path: Path) -> None:
+    class Brightness:
+        """A network that says how bright the box is."""
+
+        def score(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+            x0, y0, x1, y1 = boxes[0].astype(int)
+            return np.array([image[y0:y1, x0:x1].mean() / 255], dtype=np.float32)
+
+    image = np.zeros((100, 100, 3), np.uint8)
+    image[10:30, 20:60] = 255
+    sample = Sample(
+        box=Box(20, 10, 60, 30),
+        score=1.0,
+        landmarks=np.zeros((5, 2), np.float32),
+        chip=image,
+        quality=SampleQuality(40, 0, 100, 100, 0),
+        fault=None,
+        template=np.zeros(2, np.float32),
+    )
+    looks = [(tmp_path / "a", image, sample), (tmp_path / "b", None, "torn"), (tmp_path / "c", image, "no face")]
+    scores, failures = score_presentations(looks, Brightness())
+    assert (scores, failures) == ({tmp_path / "a": 1.0}, {tmp_path / "b": "torn", tmp_path / "c": "no face"})
+
+
+def test_attacks_alone_or_people_alone_are_no_evaluation(tmp_path: Path) -> None:
+    write(tmp_path / "bona_fide", a=b"x")
+    with pytest.raises(UsageError, match="a sub-folder for each kind of attack"):
+        read_presentations(tmp_path)
+    write(tmp_path / "print", b=b"x")
+    assert [p.kind for p in read_presentations(tmp_path)] == ["bona_fide", "print"]

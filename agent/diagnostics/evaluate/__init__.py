@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--probes", type=Path, metavar="DIR", help="pictures to search with: sub-folders by person, strangers in unknown/")
     what.add_argument("--pad", type=Path, metavar="DIR", help="attack detection: bona_fide/ and one folder for each kind of attack")
     parser.add_argument("--pack", default="mtcnn-dlib", help="model pack (default: %(default)s)")
+    parser.add_argument("--pad-pack", default="minifasnet", help="pack that detects attacks, for --pad (default: %(default)s)")
     parser.add_argument("--packs-dir", type=Path, metavar="DIR", help="where packs lie (default: $GATE_AGENT_PACKS, else build/packs)")
     parser.add_argument("--threshold", type=float, help="score from which two are one person (default: of the pack, or by --fpir)")
     parser.add_argument(

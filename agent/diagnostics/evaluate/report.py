@@ -52,7 +52,7 @@ def _page(found: Found, picture: str | None) -> str:
         found.title,
         [
             f"<h1>{escape(found.title)}</h1>",
-            table(("figure", "value"), found.facts),
+            f'<div class="facts">{table(("figure", "value"), found.facts)}</div>',
             "" if picture is None else f'<div class="charts">{picture}</div>',
             f"<h2>Not acquired ({len(failures)})</h2>",
             table(("file", "why"), failures) if failures else "<p>None.</p>",

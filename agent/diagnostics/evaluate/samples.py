@@ -1,6 +1,6 @@
 """From picture files to templates, with a list of those that gave none. A picture is looked at once, however often it is compared."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -35,24 +35,36 @@ class Acquired:
 
 def acquire(files: Iterable[Path], pack: Pack, *, min_face_px: int, gate_quality: bool, progress: Progress) -> Acquired:
     """Look at every file once. gate_quality: a picture with a fault by the pack's own bounds gives no template."""
-    sampler = Sampler(pack, _bounds(pack, min_face_px))
-    wanted = sorted(set(files))
     templates, failures = {}, {}
+    sampler = sampler_of(pack, min_face_px)
+    for file, _, found in subjects(files, sampler, min_face_px=min_face_px, progress=progress):
+        if isinstance(found, str):
+            failures[file] = found
+        elif gate_quality and (fault := _fault(found, pack)) is not None:
+            failures[file] = f"a gate would refuse it: {fault}"
+        else:
+            templates[file] = found.template
+    return Acquired(sampler.metric, MappingProxyType(templates), MappingProxyType(failures))
+
+
+def sampler_of(pack: Pack, min_face_px: int) -> Sampler:
+    """A sampler that looks for faces of that size."""
+    return Sampler(pack, _bounds(pack, min_face_px))
+
+
+def subjects(
+    files: Iterable[Path], sampler: Sampler, *, min_face_px: int, progress: Progress
+) -> Iterator[tuple[Path, U8 | None, Sample | str]]:
+    """Each file once, with its picture and the face meant, or why there is none."""
+    wanted = sorted(set(files))
     for number, file in enumerate(wanted):
         progress(number, len(wanted), file.name)
         image = read(file)
         if isinstance(image, str):
-            failures[file] = image
+            yield file, None, image
             continue
-        sample = subject(sampler.sample_faces(image), image)
-        if sample is None:
-            failures[file] = f"no face of {min_face_px} pixels or more is found"
-        elif gate_quality and (fault := _fault(sample, pack)) is not None:
-            failures[file] = f"a gate would refuse it: {fault}"
-        else:
-            templates[file] = sample.template
+        yield file, image, subject(sampler.sample_faces(image), image) or f"no face of {min_face_px} pixels or more is found"
     progress(len(wanted), len(wanted), "")
-    return Acquired(sampler.metric, MappingProxyType(templates), MappingProxyType(failures))
 
 
 def read(file: Path) -> U8 | str:
