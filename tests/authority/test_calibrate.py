@@ -16,6 +16,7 @@ from agent.authority import calibrate_report, calibration_file
 from agent.authority.authority import Authority
 from agent.authority.calibrate import Calibrated, calibrate
 from agent.authority.calibrate_command import discard
+from agent.authority.cli import main
 from agent.authority.errors import AuthorityError, PublishError
 from agent.authority.keys import KEYED_ROLES, SINGLE
 from agent.authority.synthetic import FORM, QUALITY
@@ -28,6 +29,9 @@ from agent.roster.document import TIME_MAX_S, Person
 from agent.roster.errors import Reason, RosterError
 from agent.roster.people import gallery_of
 from agent.roster.secrecy import seal
+from models.errors import ModelError
+from models.pack import find_pack, read_manifest
+from models.places import built_folder
 from tests.authority.test_authority import BOUND, NOW_S, Defaults
 
 PEOPLE = 260
@@ -51,11 +55,11 @@ def found_authority(folder: Path) -> Authority:
     return made
 
 
-def enrol(authority: Authority, pictures: np.ndarray) -> None:
+def enrol(authority: Authority, pictures: np.ndarray, *, pack: str = BOUND.pack) -> None:
     key = authority.key()
     for number, each in enumerate(pictures):
         name = f"p{number:04d}"
-        binding = authority.binding(name, 1, pack=BOUND.pack)
+        binding = authority.binding(name, 1, pack=pack)
         person = Person(
             id=PersonId(name),
             revision=1,
@@ -250,3 +254,36 @@ def test_more_strangers_than_the_cap_are_sampled(authority: Authority) -> None:
 def test_a_target_that_is_no_rate_is_refused(*, fpir: float, fnir: float) -> None:
     with pytest.raises(CalibrationError, match="a rate lies within 0 and 1"):
         Targets(fpir, fnir)
+
+
+def test_the_command_measures_releases_and_refuses(
+    folder: Path, population: np.ndarray, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    try:
+        manifest = read_manifest(find_pack("mtcnn-dlib", (built_folder(),)))
+    except ModelError as error:
+        pytest.skip(f"the default pack is not built here: {error}")
+    authority = found_authority(folder / "command")
+    authority.register.bind(replace(BOUND, pack=manifest.id))
+    enrol(authority, population[:120, :3], pack=manifest.id)
+    words = ["--authority", str(authority.folder), "--json"]
+
+    page = tmp_path / "page.html"
+    assert main(["calibrate", "--fpir", "0.05", "--fnir", "0.9", "--report", str(page), *words]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert (values["fit"], values["people"], values["report"]) == (True, 120, str(page))
+    assert page.read_text().startswith("<!doctype html>")
+    assert main(["release", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["calibration"] == "measured"
+
+    assert main(["calibrate", "--fpir", "0.0001", "--fnir", "0.0001", *words]) == 3
+    assert json.loads(capsys.readouterr().out)["n_max"] < 120
+    assert main(["release", *words]) == 1
+    assert "is unfit for 120 people" in capsys.readouterr().err
+
+    assert main(["calibrate", "--discard", *words]) == 0
+    capsys.readouterr()
+    assert main(["release", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["calibration"] == "pack-default"
+    assert main(["calibrate", "--fpir", "2", *words]) == 1
+    assert "the target --fpir is 2.0" in capsys.readouterr().err
