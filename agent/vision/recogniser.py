@@ -27,7 +27,7 @@ from agent.core.inputs import (
 from agent.vision.evidence import Evidence, Verdict, judged
 from agent.vision.frame import F32, Frame
 from agent.vision.pad import AttackDetection, Fixed
-from agent.vision.region import Face, Region, hides_somebody, placed
+from agent.vision.region import Face, Region, hides_before, hides_somebody, placed, still_hidden
 from agent.vision.sampler import Sampler
 from agent.vision.sight import SEARCH_EVERY, About, CameraState, Sight, View
 from agent.vision.tracker import Track, advance, overlaps
@@ -86,6 +86,7 @@ class Recogniser:
         kept = {t.id for t in moved.tracks.live} | {watched}
         state = CameraState(
             tracks=moved.tracks,
+            hidden=still_hidden((*state.hidden, *moved.lost), frame_size=size, now_ns=frame.captured_at_ns),
             evidence=MappingProxyType({track: each for track, each in state.evidence.items() if track in kept}),
             since_search=0 if searched else state.since_search + 1,
         )
@@ -124,6 +125,8 @@ class Recogniser:
         seen = {face.track.id for face in about.faces}
         unseen = [track for track in state.tracks.live if track.id not in seen]
         size = (about.image.shape[1], about.image.shape[0])
+        if hides_before(about.region, subject, state.hidden, frame_size=size):
+            return False
         return not hides_somebody(about.region, subject, unseen, frame_size=size, now_ns=about.captured_at_ns)
 
     def _compared(self, state: CameraState, subject: Face, *, about: About, gallery: Gallery | None) -> Sight:

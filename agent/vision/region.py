@@ -19,6 +19,15 @@ ARM_SIZE = 0.5
 """A second face within the distance band counts from this part of the subject's size: a picture that somebody holds at arm's length
 before their own face is about twice as large as that face."""
 
+BEFORE_SIZE = 1.2
+"""A face so much larger than the subject's belongs to somebody who stands before them."""
+
+HIDDEN_NS = 1_000_000_000
+"""So long somebody who stood before the subject, and did not leave the picture, is taken to stand there with their face hidden."""
+
+GOES_NS = 150_000_000
+"""A face that would reach the edge of the picture within this time, as it moved last, has left it."""
+
 BESIDE_SIZE = 0.85
 """A face of this part of the watched one's size has come up to it: nobody knows which of the two will pass."""
 
@@ -100,3 +109,22 @@ def hides_somebody(region: Region, subject: Face, unseen: Sequence[Track], *, fr
         if in_lane and as_near and elsewhere:
             return True
     return False
+
+
+def still_hidden(lost: Sequence[Track], *, frame_size: tuple[int, int], now_ns: int) -> tuple[Track, ...]:
+    """Of tracks that ended, those that ended lately and within the picture: nobody saw them go."""
+    width, height = frame_size
+
+    def went(track: Track) -> bool:
+        x0, y0, x1, y1 = track.expected(track.seen_ns + GOES_NS)
+        return x0 < 0 or y0 < 0 or x1 > width or y1 > height
+
+    return tuple(track for track in lost if now_ns - track.seen_ns <= HIDDEN_NS and not went(track))
+
+
+def hides_before(region: Region, subject: Face, hidden: Sequence[Track], *, frame_size: tuple[int, int]) -> bool:
+    """Whether somebody who stood before the subject, in the lane, may stand there still with their face hidden."""
+    width, height = frame_size
+    side = subject.track.box[2] - subject.track.box[0]
+    places = ((t.box[2] - t.box[0], ((t.box[0] + t.box[2]) / 2 / width, (t.box[1] + t.box[3]) / 2 / height)) for t in hidden)
+    return any(larger >= BEFORE_SIZE * side and region.holds(at) for larger, at in places)

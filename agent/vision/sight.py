@@ -9,7 +9,7 @@ from agent.core.inputs import RecognitionInput, SampleFault, SampleQuality
 from agent.vision.evidence import Evidence
 from agent.vision.frame import U8, Frame
 from agent.vision.region import Face, Region
-from agent.vision.tracker import Tracks
+from agent.vision.tracker import Track, Tracks
 
 SEARCH_EVERY = 5
 """A frame in so many is searched whole even while known faces are followed: who comes into view is seen within a third of a second."""
@@ -20,12 +20,14 @@ class CameraState:
     """What is remembered of one camera between frames.
 
     Attributes:
+        hidden: tracks that ended lately within the picture.
         evidence: of each live track that was compared, and of the watched one for as long as it is watched.
     """
 
     tracks: Tracks = field(default_factory=Tracks)
     evidence: Mapping[TrackId, Evidence] = field(default_factory=lambda: MappingProxyType({}))
     since_search: int = SEARCH_EVERY
+    hidden: tuple[Track, ...] = ()
 
     def remembering(self, track: TrackId, evidence: Evidence) -> "CameraState":
         return replace(self, evidence=MappingProxyType({**self.evidence, track: evidence}))

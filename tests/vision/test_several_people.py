@@ -93,6 +93,19 @@ def test_the_enrolled_person_behind_is_not_compared_while_the_stranger_before_th
     assert faults(seen[7:10]) == {SampleFault.SEVERAL_FACES}
 
 
+def test_somebody_who_hides_their_face_before_the_enrolled_person_is_remembered_for_a_second(gallery: Gallery) -> None:
+    behind, before = At(ENROLLED, 480, 44), At(STRANGER, 215, 92)
+    seen = show([*[[behind, before]] * 6, *[[behind]] * 20], gallery)
+    assert compared(seen[:20]) == {STRANGER}
+    assert compared(seen[22:]) == {ENROLLED}  # then she is alone, as far as a camera can tell
+
+
+def test_whoever_comes_next_does_not_wait_for_somebody_who_walked_out_of_the_picture(gallery: Gallery) -> None:
+    leaving = [[At(STRANGER, x, 70)] for x in between(300, 700, 10)]
+    seen = show([*leaving, *[[]] * 5, *[[At(ENROLLED, 300, 50)]] * 4], gallery)
+    assert who_could_earn(seen[15:17], gallery) == {ENROLLED}
+
+
 @pytest.mark.parametrize("eye_px", [56, 95], ids=["beside the face", "at arm's length before it"])
 def test_a_picture_of_the_enrolled_person_held_at_the_side_is_another_face_in_the_lane(gallery: Gallery, eye_px: float) -> None:
     seen = show([[At(STRANGER, 200, 52), At(ENROLLED, 420, eye_px)]] * 8, gallery)
