@@ -160,6 +160,7 @@ class Runtime:
             case WatchSubject(track):
                 self._world.watcher.watch(track)
             case ShowPrompt():
+                self._world.barrier.submit(effect)  # the controller has the lamp
                 self._observers.prompted(effect)
             case MarkDelivered(epoch, seq, head):
                 self._mark_delivered(epoch, seq, head)

@@ -101,5 +101,5 @@ class Stop:
     """Leave the loop; everything before it in the list is done first."""
 
 
-BarrierCommand = ReleaseBarrier | CancelRelease | Believe
-Effect = Record | BarrierCommand | WatchSubject | ShowPrompt | MarkDelivered | StoreLockDown | Stop
+BarrierCommand = ReleaseBarrier | CancelRelease | Believe | ShowPrompt
+Effect = Record | BarrierCommand | WatchSubject | MarkDelivered | StoreLockDown | Stop

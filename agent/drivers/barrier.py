@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, assert_never
 
-from agent.core.effects import BarrierCommand, Believe, CancelRelease, Phase, ReleaseBarrier
+from agent.core.effects import BarrierCommand, Believe, CancelRelease, Phase, ReleaseBarrier, ShowPrompt
 from agent.core.identity import GrantNumber
 from agent.core.inputs import BarrierFaulted, BarrierInput, BarrierLost, EmergencyCleared, EmergencyRaised, ReleaseRefused
 from agent.core.moment import NS_PER_MS, NS_PER_S
 from agent.drivers import barrier_words as words
+from agent.drivers.barrier_lamp import LampOrders
 from agent.errors import UsageError
 from agent.ports import Post
 from firmware_bridge import messages, vocabulary
@@ -121,6 +122,7 @@ class SerialBarrier:
         except BridgeError as error:
             raise UsageError(f"barrier: {error}") from error
         self._link = HostLink(settings)
+        self._lamp = LampOrders(self._link)
         self._transport: SerialTransport | None = None
         self._orders: queue.SimpleQueue[BarrierCommand] = queue.SimpleQueue()
         self._bell = Bell()
@@ -238,6 +240,8 @@ class SerialBarrier:
                 self._link.cancel(grant, now_ns)
             case Believe(phase):
                 self._phase = phase
+            case ShowPrompt(direction, prompt):
+                self._lamp.prompt(direction, prompt)
             case _:
                 assert_never(command)
 
@@ -352,8 +356,8 @@ class SerialBarrier:
         if state is None or not self._link.caught_up:
             return
         if state.phase in words.EMERGENCY_PHASES:
-            self._ready = False
-            self._emergency_told = True
+            self._ready, self._emergency_told = False, True
+            self._lamp.lost()
             self._tell_connected(state)
             return
         if state.armed is vocabulary.Switch.ON:
@@ -370,6 +374,7 @@ class SerialBarrier:
         if state is None:
             return
         self._back_off_ns, self._ready = LEAST_BACK_OFF_NS, True
+        self._lamp.armed(self._hello.hello.capabilities if self._hello is not None else vocabulary.Capability(0))
         self._tell_connected(state)
         if self._emergency_told:
             self._emergency_told = False
@@ -389,6 +394,7 @@ class SerialBarrier:
     def _lose(self, detail: str) -> None:
         """Tell the core once that there is no barrier to release, and why; again only when the reason changes."""
         self._ready, self._grant = False, 0
+        self._lamp.lost()
         if self._connected_told or detail != self._lost_told:
             self._connected_told, self._lost_told = False, detail
             self._post(BarrierLost(detail))

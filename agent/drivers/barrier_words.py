@@ -42,6 +42,7 @@ BELIEFS: Final[Mapping[Phase, vocabulary.Belief]] = MappingProxyType(
     }
 )
 
+
 _ENDS: Final = {
     vocabulary.EndReason.WINDOW_PASSED: ReleaseEnd.WINDOW_PASSED,
     vocabulary.EndReason.CANCELLED: ReleaseEnd.CANCELLED,

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from agent.core.effects import Believe, CancelRelease, Phase, ReleaseBarrier
+from agent.core.effects import Believe, CancelRelease, Phase, Prompt, ReleaseBarrier, ShowPrompt
 from agent.core.identity import NO_GRANT, Direction, GrantNumber
 from agent.core.inputs import (
     BarrierAlarm,
@@ -501,6 +501,20 @@ def test_a_bad_wire_costs_time_and_nothing_else(bench: Bench, fault: WireFault) 
     assert passed == [i.grant for i in bench.posted if isinstance(i, PassageCompleted) and i.grant]
     assert len(passed) == len(set(passed))
     assert bench.opened() <= len(grants)
+
+
+def test_a_prompt_is_shown_by_the_controllers_lamp_and_again_after_a_restart_of_it(bench: Bench) -> None:
+    ready(bench)
+    assert bench.driver is not None
+    bench.driver.submit(ShowPrompt(Direction.ENTRY, Prompt.OUT_OF_SERVICE))
+    bench.wait_for(lambda: bench.do(state=True)["lamp"] == "STOP", "a lamp that says stop")
+    bench.driver.submit(ShowPrompt(Direction.EXIT, Prompt.GO))
+    bench.wait_for(lambda: (now := bench.do(state=True))["lamp"] == "GO" and now["tone"] == "GRANTED", "a lamp that says go")
+    after = bench.mark()
+    bench.do(reboot=True)
+    assert bench.do(state=True)["lamp"] == "OFF"
+    bench.wait(BarrierConnected, after=after)
+    bench.wait_for(lambda: bench.do(state=True)["lamp"] == "GO", "the lamp as before")
 
 
 def test_the_thread_ends_when_asked_and_leaves_the_controller_at_rest(bench: Bench) -> None:
