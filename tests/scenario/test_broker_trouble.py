@@ -1,7 +1,7 @@
 """No broker, a wrong one, a killed one, a killed collector: people pass all the same, and the centre gets every event once."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGKILL
@@ -9,12 +9,10 @@ from signal import SIGKILL
 from agent.diagnostics.demo.play import newest
 from agent.diagnostics.local_broker import LocalBroker
 from agent.mqtt.broker import Broker
-from tests.scenario.conftest import NewLane
+from tests.scenario.conftest import NewLane, Took
 from tests.sim.centre import Centre
 from tests.sim.certificates import Authority
 from tests.sim.lane_process import Lane, broker_of
-
-Took = Callable[[str, float], None]
 
 
 @contextmanager

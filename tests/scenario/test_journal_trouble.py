@@ -4,7 +4,6 @@ import resource
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,10 @@ from signal import SIGKILL
 
 import pytest
 
-from tests.scenario.conftest import NewLane
+from tests.scenario.conftest import NewLane, Took
 from tests.scenario.faults import recovers, said_aloud
 from tests.sim.lane_process import Lane, only_its_own_rights
 
-Took = Callable[[str, float], None]
 UNLIMITED = resource.RLIM_INFINITY
 
 

@@ -20,19 +20,11 @@ from tests.scenario.test_broker_trouble import centre_of, once_and_whole, until_
 from tests.sim.lane_process import Lane, broker_of
 from tests.sim.scene import NOBODY
 
-SLOW = ("--reaction-ms", "1200", "--step-ms", "500")
 OPEN_TO_ALL = {"lane": {"anti_passback": "off"}}
 
 
-def ends(lane: Lane) -> list[str]:
-    """How each grant of the journal ended, in order."""
-    kinds = {"passage.made", "passage.not_made", "passage.unconfirmed", "release.refused"}
-    return [row["type"] for row in lane.rows() if row["type"] in kinds]
-
-
 def until_whole(lane: Lane) -> None:
-    """In service, and no grant is open."""
-    lane.until(lambda: lane.in_service() and lane.snapshot().get("grant") is None, "in service with every grant closed")
+    lane.until(lane.is_whole_again, "in service with every grant closed")
     lane.judge()
 
 
@@ -53,7 +45,7 @@ def test_killed_between_the_record_and_the_release_nobody_was_let_in(new_lane: N
     lane.come("entry", NOBODY)
     lane.start_agent()
     until_whole(lane)
-    assert (ends(lane), lane.releases()) == (["passage.not_made"], [])
+    assert (lane.ends(), lane.releases()) == (["passage.not_made"], [])
     lane.let_in()
     until_whole(lane)
     assert [line["grant_number"] for line in lane.releases()] == [2]
@@ -61,10 +53,9 @@ def test_killed_between_the_record_and_the_release_nobody_was_let_in(new_lane: N
 
 
 @pytest.mark.parametrize("back", ["at once", "after the lease"])
-def test_killed_between_the_release_and_the_passage(new_lane: NewLane, back: str) -> None:
+def test_killed_between_the_release_and_the_passage(lane: Lane, back: str) -> None:
     """Back at once, the new agent takes the release back; later, the lost lease has."""
-    lane = new_lane(pace=("--person", "nobody")).start()
-    lane.until(lane.in_service, "in service")
+    lane.tell(person="nobody")
     lane.come("entry")
     lane.until(lane.releases, "a release")
     lane.end_agent(SIGKILL)
@@ -73,13 +64,11 @@ def test_killed_between_the_release_and_the_passage(new_lane: NewLane, back: str
         lane.until(lambda: lane.log("release_ended", reason="LEASE_LOST"), "the lease is lost")
     lane.start_agent()
     until_whole(lane)
-    assert (ends(lane), lane.passages()) == (["passage.not_made"], [])
-    assert verified(lane.journal)
+    lane.tell(person="walks")
+    assert (lane.ends(), lane.passages()) == (["passage.not_made"], [])
 
 
-def test_killed_between_the_release_and_a_passage_that_is_made_meanwhile(new_lane: NewLane) -> None:
-    lane = new_lane(pace=SLOW).start()
-    lane.until(lane.in_service, "in service")
+def test_killed_between_the_release_and_a_passage_that_is_made_meanwhile(lane: Lane) -> None:
     lane.come("entry")
     lane.until(lane.releases, "a release")
     lane.end_agent(SIGKILL)
@@ -87,14 +76,11 @@ def test_killed_between_the_release_and_a_passage_that_is_made_meanwhile(new_lan
     lane.until(lane.passages, "somebody passes without an agent")
     lane.start_agent()
     until_whole(lane)
-    assert ends(lane) == ["passage.made"]
-    assert verified(lane.journal)
+    assert lane.ends() == ["passage.made"]
 
 
 @pytest.mark.parametrize("back", ["at once", "after the passage"])
-def test_killed_during_the_passage(new_lane: NewLane, back: str) -> None:
-    lane = new_lane(pace=SLOW).start()
-    lane.until(lane.in_service, "in service")
+def test_killed_during_the_passage(lane: Lane, back: str) -> None:
     lane.come("entry")
     lane.until(lambda: lane.log("passage_started"), "somebody begins to pass")
     lane.end_agent(SIGKILL)
@@ -103,13 +89,10 @@ def test_killed_during_the_passage(new_lane: NewLane, back: str) -> None:
         lane.until(lane.passages, "the passage goes on without the agent")
     lane.start_agent()
     until_whole(lane)
-    assert (ends(lane), len(lane.passages())) == (["passage.made"], 1)
-    assert verified(lane.journal)
+    assert (lane.ends(), len(lane.passages())) == (["passage.made"], 1)
 
 
-def test_a_controller_that_loses_power_during_a_passage_closes_on_nobody_and_the_journal_says_so(new_lane: NewLane) -> None:
-    lane = new_lane(pace=SLOW).start()
-    lane.until(lane.in_service, "in service")
+def test_a_controller_that_loses_power_during_a_passage_closes_on_nobody_and_the_journal_says_so(lane: Lane) -> None:
     lane.come("entry")
     lane.until(lambda: lane.log("passage_started"), "somebody begins to pass")
     lane.end_controller(SIGKILL)
@@ -117,10 +100,11 @@ def test_a_controller_that_loses_power_during_a_passage_closes_on_nobody_and_the
     lane.until(lambda: lane.said("barrier.lost"), "the loss is recorded")
     lane.start_controller()
     until_whole(lane)
-    assert ends(lane) in (["passage.not_made"], ["passage.unconfirmed"])
+    assert lane.ends() in (["passage.not_made"], ["passage.unconfirmed"])
     lane.let_in()
     until_whole(lane)
-    assert [line["grant_number"] for line in lane.releases()] == [1, 2]
+    assert lane.ends()[1:] == ["passage.made"]
+    assert verified(lane.journal)
 
 
 def test_after_a_kill_the_centre_has_everything_once(new_lane: NewLane, tmp_path: Path) -> None:

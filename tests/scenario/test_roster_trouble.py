@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from agent.authority.synthetic import DAY_S, SyntheticAuthority
@@ -10,12 +9,10 @@ from agent.drivers.control_socket import ask
 from agent.roster.secrecy import new_key, write_key
 from models.pack import read_manifest
 from models.places import DEFAULT_PACK, built_folder
-from tests.scenario.conftest import NewLane
+from tests.scenario.conftest import NewLane, Took
 from tests.scenario.faults import out_of_service, recovers
 from tests.sim.lane_process import Lane
 from tests.sim.town import Town
-
-Took = Callable[[str, float], None]
 
 
 def bring(release: Path, into: Path) -> None:

@@ -1,17 +1,15 @@
 """Models and cameras that are missing, broken or blind: the lane says so, stays shut for entry, and goes on once they are mended."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from models.places import DEFAULT_PACK, built_folder
-from tests.scenario.conftest import NewLane
+from tests.scenario.conftest import NewLane, Took
 from tests.scenario.faults import out_of_service, recovers
+from tests.sim.lane_process import Lane
 from tests.sim.scene import ABSENT, DARK, FROZEN, OK, SILENT
-
-Took = Callable[[str, float], None]
 
 
 def test_a_lane_without_its_model_pack_waits_for_it(new_lane: NewLane, took: Took, tmp_path: Path) -> None:
@@ -46,9 +44,7 @@ def test_a_camera_that_is_absent_at_the_start_may_come_later(new_lane: NewLane, 
     ("how", "words"),
     [(ABSENT, "gives no pictures any more"), (SILENT, "no frame for"), (FROZEN, "repeats one frame"), (DARK, "too dark, or covered")],
 )
-def test_a_camera_that_fails_while_running_takes_entry_out_of_service(new_lane: NewLane, took: Took, how: str, words: str) -> None:
-    lane = new_lane().start()
-    lane.until(lane.in_service, "in service")
+def test_a_camera_that_fails_while_running_takes_entry_out_of_service(lane: Lane, took: Took, how: str, words: str) -> None:
     lane.scene.ail("entry", how)
     lane.until(lambda: not lane.in_service(), "out of service")
     out_of_service(lane, "camera", words, by="camera.condition")

@@ -18,7 +18,7 @@ from agent.diagnostics.local_broker import LocalBroker
 from agent.drivers.control_socket import ControlSocketError, ask
 from agent.settings import toml_value
 from models.places import DEFAULT_PACK, built_folder
-from tests.sim.oracle import Line, Row, problems
+from tests.sim.oracle import ENDS, Line, Row, problems
 from tests.sim.scene import Scene
 from tests.sim.town import PERSON, Town
 
@@ -57,6 +57,10 @@ class Lane:
         self._cameras = cameras
         self._pace = pace
         self._runs = 0
+        self._events_from = 0
+        self._log_from = 0
+        self._lines_from = 0
+        self._rows_from = 0
         self._logs: list[Path] = []
         self._stack = ExitStack()
         self.settings: dict[str, dict[str, object]] = {name: dict(table) for name, table in self._quiet().items()}
@@ -89,6 +93,7 @@ class Lane:
     def start_agent(self, *, wrapper: Sequence[str] = (), program: Sequence[str] = ()) -> None:
         self.write_configuration()
         whole = agent_command(self.site)
+        self._events_from = 0
         self.agent = self._run("agent", [*wrapper, *(program or whole[:1]), *whole[1:]])
 
     def end_agent(self, how: Signals = SIGTERM) -> int:
@@ -133,22 +138,37 @@ class Lane:
     # --- what they say ------------------------------------------------------------------------------------------------------------
 
     def said(self, kind: str, **fields: object) -> list[dict[str, Any]]:
-        """Events of this kind whose fields hold these values, of the running agent, in order; as it printed them when they were durable."""
+        """Events of this kind with these fields, of the running agent, since `forget`; printed when they were durable."""
         assert self.agent is not None
-        printed = [json.loads(line) for line in list(self.agent.lines)]
+        printed = [json.loads(line) for line in self.agent.lines[self._events_from :]]
         found = [event["data"]["fields"] for event in printed if event["type"] == kind]
         return [each for each in found if fields.items() <= each.items()]
 
     def agent_log(self) -> str:
-        """What the agent wrote on standard error, in all its runs."""
+        """What the agent wrote on standard error, in all its runs since `forget`."""
+        return self._whole_log()[self._log_from :]
+
+    def _whole_log(self) -> str:
         return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in self._logs if file.name.startswith("agent"))
 
+    def forget(self) -> None:
+        """What was said so far is not asked for any more: the lane was used by another test."""
+        self._events_from = 0 if self.agent is None else len(self.agent.lines)
+        self._log_from = len(self._whole_log())
+        self._lines_from = len(self._whole_controller_log())
+        self._rows_from = len(self.rows())
+
     def log(self, kind: str = "", **fields: object) -> list[Line]:
-        """The controller's own lines."""
+        """The controller's own lines since `forget`, of this kind, with these fields."""
+        return [
+            line
+            for line in self._whole_controller_log()[self._lines_from :]
+            if kind in ("", line["kind"]) and fields.items() <= line.items()
+        ]
+
+    def _whole_controller_log(self) -> list[Line]:
         text = self.site.controller_log.read_text(encoding="utf-8") if self.site.controller_log.exists() else ""
-        whole = text[: text.rfind("\n") + 1]  # a killed emulator may leave half a line
-        lines = [json.loads(line) for line in whole.splitlines()]
-        return [line for line in lines if kind in ("", line["kind"]) and fields.items() <= line.items()]
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]  # a killed emulator may leave half a line
 
     def releases(self) -> list[Line]:
         return self.log("release", result="ACCEPTED")
@@ -173,6 +193,11 @@ class Lane:
         side = self.snapshot().get("service", {}).get(direction)
         return None if side is None else {each["reason"]: each["detail"] for each in side["reasons"]}
 
+    def is_whole_again(self) -> bool:
+        """In service, and the journal has the end of every grant."""
+        kinds = [row["type"] for row in self.rows()]
+        return self.in_service() and kinds.count("access.granted") == sum(kind in ENDS for kind in kinds)
+
     def in_service(self, direction: str = "entry") -> bool:
         return self.lacks(direction) == {}
 
@@ -191,6 +216,10 @@ class Lane:
             with suppress(sqlite3.DatabaseError):
                 rows += [row for row in rows_of(file) if row not in rows]
         return rows
+
+    def ends(self) -> list[str]:
+        """How the grants ended, in order, since `forget`."""
+        return [row["type"] for row in self.rows()[self._rows_from :] if row["type"] in ENDS]
 
     def resident_mb(self) -> float:
         assert self.agent is not None
@@ -232,9 +261,9 @@ class Lane:
 
     def judge(self, *, finished: bool = True) -> None:
         """Hold the controller's log against the journal, and the agent's words to be words."""
-        found = problems(self.log(), self.rows(), finished=finished) if self.is_whole else []
+        found = problems(self._whole_controller_log(), self.rows(), finished=finished) if self.is_whole else []
         assert not found, "\n".join(found)
-        assert "Traceback" not in self.agent_log(), self.agent_log()[-3000:]
+        assert "Traceback" not in self._whole_log(), self._whole_log()[-3000:]
 
     # --- inside -------------------------------------------------------------------------------------------------------------------
 
