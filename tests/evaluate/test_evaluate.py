@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,11 +15,12 @@ from agent.core.inputs import Box, SampleQuality
 from agent.diagnostics.evaluate.identification import Folders, Probe, evaluate_identification, gallery_of, read_folders, rule_of
 from agent.diagnostics.evaluate.pad import Presentation, evaluate_pad, read_presentations, score_presentations
 from agent.diagnostics.evaluate.pairs import Pair, evaluate_pairs, read_pairs
-from agent.diagnostics.evaluate.samples import Acquired
+from agent.diagnostics.evaluate.samples import Acquired, acquire
 from agent.errors import UsageError
 from agent.vision.sampler import Sample
+from models.detector import Detections
 from models.errors import ModelError
-from models.pack import find_pack
+from models.pack import find_pack, open_pack
 from models.places import built_folder
 from tests.authority.conftest import U8, installed, moved
 from tests.authority.test_authority import Defaults
@@ -239,3 +241,26 @@ def test_attacks_alone_or_people_alone_are_no_evaluation(tmp_path: Path) -> None
         read_presentations(tmp_path)
     write(tmp_path / "print", b=b"x")
     assert [p.kind for p in read_presentations(tmp_path)] == ["bona_fide", "print"]
+
+
+def test_an_uncertain_face_is_taken_at_the_second_look_and_refused_as_a_gate_would(tmp_path: Path, portraits: dict[str, U8]) -> None:
+    pack = open_pack(find_pack("mtcnn-dlib", (built_folder(),)))
+
+    class Doubtful:
+        """The detector, less sure of itself."""
+
+        def detect(self, image: U8, *, min_face_px: int) -> Detections:
+            found = pack.detector.detect(image, min_face_px=min_face_px)
+            return Detections(found.boxes, found.scores * np.float32(0.85), found.landmarks)
+
+        def refine(self, image: U8, boxes: np.ndarray) -> Detections:  # noqa: ARG002  a port's signature
+            raise AssertionError("single pictures are searched whole")
+
+    write(tmp_path, face=portraits["astronaut"])
+    doubtful = replace(pack, detector=Doubtful())
+
+    def look(*, gate_quality: bool) -> Acquired:
+        return acquire([tmp_path / "face.png"], doubtful, min_face_px=40, gate_quality=gate_quality, progress=lambda *_: None)
+
+    assert list(look(gate_quality=False).templates) == [tmp_path / "face.png"]
+    assert look(gate_quality=True).failures == {tmp_path / "face.png": "no face of 40 pixels or more is found"}

@@ -19,7 +19,7 @@ from agent.diagnostics.evaluate.found import Found
 from agent.diagnostics.evaluate.identification import evaluate_identification, gallery_of, read_folders, rule_of
 from agent.diagnostics.evaluate.pad import evaluate_pad, read_presentations, score_presentations
 from agent.diagnostics.evaluate.pairs import evaluate_pairs, read_pairs
-from agent.diagnostics.evaluate.samples import Acquired, acquire, sampler_of, subjects
+from agent.diagnostics.evaluate.samples import Acquired, Looker, acquire
 from agent.errors import UsageError
 from models.pack import Pack, find_pack, open_pack, open_pad_pack
 from models.places import built_folder
@@ -74,9 +74,9 @@ def _identification(args: argparse.Namespace) -> Found:
 
 def _pad(args: argparse.Namespace) -> Found:
     presentations = read_presentations(args.pad)
-    detector = sampler_of(_pack(args), args.min_face)
+    looker = Looker(_pack(args), min_face_px=args.min_face, strict=args.gate_quality)
     pack = open_pad_pack(find_pack(args.pad_pack, (args.packs_dir or built_folder(),)))
-    looks = subjects([each.file for each in presentations], detector, min_face_px=args.min_face, progress=_bar)
+    looks = looker.subjects([each.file for each in presentations], progress=_bar)
     scores, failures = score_presentations(looks, pack.pad)
     threshold = pack.manifest.pad.bona_fide_min if args.threshold is None else args.threshold
     return evaluate_pad(presentations, scores, failures, threshold=threshold, pack=pack.id)

@@ -1,7 +1,7 @@
 """From picture files to templates, with a list of those that gave none. A picture is looked at once, however often it is compared."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -36,35 +36,43 @@ class Acquired:
 def acquire(files: Iterable[Path], pack: Pack, *, min_face_px: int, gate_quality: bool, progress: Progress) -> Acquired:
     """Look at every file once. gate_quality: a picture with a fault by the pack's own bounds gives no template."""
     templates, failures = {}, {}
-    sampler = sampler_of(pack, min_face_px)
-    for file, _, found in subjects(files, sampler, min_face_px=min_face_px, progress=progress):
+    looker = Looker(pack, min_face_px=min_face_px, strict=gate_quality)
+    for file, _, found in looker.subjects(files, progress=progress):
         if isinstance(found, str):
             failures[file] = found
         elif gate_quality and (fault := _fault(found, pack)) is not None:
             failures[file] = f"a gate would refuse it: {fault}"
         else:
             templates[file] = found.template
-    return Acquired(sampler.metric, MappingProxyType(templates), MappingProxyType(failures))
+    return Acquired(looker.metric, MappingProxyType(templates), MappingProxyType(failures))
 
 
-def sampler_of(pack: Pack, min_face_px: int) -> Sampler:
-    """A sampler that looks for faces of that size."""
-    return Sampler(pack, _bounds(pack, min_face_px))
+class Looker:
+    """Finds the face meant in each picture. Where none is found, a second look takes an uncertain one, unless `strict`."""
 
+    def __init__(self, pack: Pack, *, min_face_px: int, strict: bool) -> None:
+        bounds = _bounds(pack, min_face_px)
+        quality = replace(pack.manifest.quality, detector_score_min=0.0)
+        uncertain = replace(pack, manifest=replace(pack.manifest, quality=quality))
+        self._looks = (Sampler(pack, bounds),) if strict else (Sampler(pack, bounds), Sampler(uncertain, bounds))
+        self._min_face_px = min_face_px
+        self.metric = Metric(pack.manifest.embedder.metric)
 
-def subjects(
-    files: Iterable[Path], sampler: Sampler, *, min_face_px: int, progress: Progress
-) -> Iterator[tuple[Path, U8 | None, Sample | str]]:
-    """Each file once, with its picture and the face meant, or why there is none."""
-    wanted = sorted(set(files))
-    for number, file in enumerate(wanted):
-        progress(number, len(wanted), file.name)
-        image = read(file)
-        if isinstance(image, str):
-            yield file, None, image
-            continue
-        yield file, image, subject(sampler.sample_faces(image), image) or f"no face of {min_face_px} pixels or more is found"
-    progress(len(wanted), len(wanted), "")
+    def subjects(self, files: Iterable[Path], *, progress: Progress) -> Iterator[tuple[Path, U8 | None, Sample | str]]:
+        """Each file once, with its picture and the face meant, or why there is none."""
+        wanted = sorted(set(files))
+        for number, file in enumerate(wanted):
+            progress(number, len(wanted), file.name)
+            image = read(file)
+            if isinstance(image, str):
+                yield file, None, image
+                continue
+            yield file, image, self._subject(image) or f"no face of {self._min_face_px} pixels or more is found"
+        progress(len(wanted), len(wanted), "")
+
+    def _subject(self, image: U8) -> Sample | None:
+        seen = (subject(sampler.sample_faces(image), image) for sampler in self._looks)
+        return next((each for each in seen if each is not None), None)
 
 
 def read(file: Path) -> U8 | str:
