@@ -91,6 +91,18 @@ def test_nothing_is_found_where_nobody_is_and_small_faces_are_left_out(yunet: Yu
     assert len(yunet.detect(astronaut, min_face_px=400)) == 0
 
 
+def test_a_crowd_is_found_whole_although_only_the_nearest_are_looked_at_again(yunet: Yunet, astronaut: U8) -> None:
+    face = np.asarray(cv2.resize(astronaut[20:240, 110:330], (150, 150), interpolation=cv2.INTER_AREA), np.uint8)
+    crowd = np.full((480, 640, 3), 110, np.uint8)
+    for row in range(2):
+        for column in range(3):
+            crowd[60 + 200 * row : 210 + 200 * row, 20 + 210 * column : 170 + 210 * column] = face
+    found = yunet.detect(crowd, min_face_px=40)
+    assert len(found) == 6
+    eyes = np.linalg.norm(found.landmarks[:, 1] - found.landmarks[:, 0], axis=1)
+    assert eyes.max() < 1.25 * eyes.min()
+
+
 def test_what_is_no_picture_is_refused(yunet: Yunet) -> None:
     with pytest.raises(ImageError, match="type float32"):
         yunet.detect(np.zeros((100, 100, 3), np.float32), min_face_px=60)
