@@ -28,12 +28,12 @@ def refused(*words: str) -> tuple[int, str]:
         ("[lane]\nrelease_window_ms = 60000\n", "release_window_ms"),
         ("[lane]\nrelease_window_ms = 'long'\n", "release_window_ms"),
         ("[gate\n", "agent.toml"),
-        ("[recognition]\npad = 'off'\n", "--simulation"),
+        ("[[camera]]\nsource = '{file}'\n", "--simulation"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_one_sentence(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "agent.toml"
-    file.write_text(text, encoding="utf-8")
+    file.write_text(text.replace("{file}", str(file)), encoding="utf-8")
     code, sentence = refused("run", "--config", str(file))
     assert (code, words in sentence, str(file) in sentence) == (2, True, True), sentence
 

@@ -293,7 +293,7 @@ class Lane:
     def _end(self) -> None:
         for running in (self.agent, self.controller):
             if running is not None and running.exit_code is None:
-                running.stop()
+                running.stop(SIGKILL)  # what is left was judged already
 
     def _tail(self) -> str:
         return "\n".join(self.agent_log().splitlines()[-25:])
