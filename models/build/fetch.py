@@ -153,7 +153,7 @@ def _checked(download: Download, part: Path, file: Path) -> Path:
 
 
 def _otherwise(download: Download) -> str:
-    return f"without internet bring {download.file} on a stick: gate-agent models import FILE"
+    return f"without internet bring {download.file} on a stick: gate-agent models import FILE --pack NAME"
 
 
 def _words(reason: BaseException) -> str:

@@ -66,7 +66,7 @@ def read(source: Source | Download, packs: Path) -> bytes:
         remedy = f"reinstall it: pip install --force-reinstall --no-deps {source.distribution}=={source.version}"
         return read_verified(locate(source), sha256=source.sha256, error=SourceError, missing=SourceError, remedy=remedy)
     file = stored(source, packs)
-    remedy = "run: gate-agent models fetch, or gate-agent models import FILE"
+    remedy = "run: gate-agent models fetch NAME, or gate-agent models import FILE --pack NAME"
     try:
         content = file.read_bytes()
     except FileNotFoundError:

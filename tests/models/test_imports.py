@@ -1,5 +1,6 @@
 """Files from a stick, and a site's own ONNX as a pack by a manifest alone."""
 
+import bz2
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from models.digests import git_blob_hex, sha256_hex
 from models.errors import ManifestError
 from models.pack import Pack, open_pack
 from models.places import manifests_folder
-from tests.models.portraits import U8
+from tests.models.portraits import U8, installed_file
 
 SIDE = 112
 
@@ -156,11 +157,28 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.Capt
 def test_a_source_that_was_never_brought_is_named_with_both_ways_to_bring_it(packs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("build", "--pack", "opencv-zoo", "--into", packs) == 1
     said = capsys.readouterr().err
-    assert "was neither fetched nor imported; run: gate-agent models fetch, or gate-agent models import FILE" in said
+    assert "was neither fetched nor imported; run: gate-agent models fetch NAME, or gate-agent models import FILE --pack NAME" in said
 
 
 def test_git_names_a_file_as_git_does() -> None:
     assert git_blob_hex(b"hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a"
+
+
+@pytest.mark.slow
+def test_a_pack_known_by_its_git_name_alone_is_unpacked_built_and_held_to_what_was_built(
+    packs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The default's own weights, packed as Taguchi's are published: same network, so the same recipe."""
+    packed = bz2.compress(installed_file("face_recognition_models", "dlib_face_recognition_resnet_model_v1.dat").read_bytes(), 1)
+    text = (manifests_folder() / "mtcnn-taguchi" / "manifest.toml").read_text()
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "manifest.toml").write_text(text.replace("0cf5fe1be0cd76ed4825477b2757049d67425766", git_blob_hex(packed)))
+    (tmp_path / "site" / "CARD.md").write_text("# Pack mtcnn-taguchi\n")
+    (tmp_path / "packed").write_bytes(packed)
+    assert run("import", tmp_path / "packed", "--manifest", tmp_path / "site" / "manifest.toml", "--into", packs) == 0
+    assert "UNVERIFIED" in capsys.readouterr().out
+    ours = manifest_reader.load(manifests_folder() / "mtcnn-dlib" / "manifest.toml").embedder.graphs["embedder"].sha256
+    assert open_pack(packs / "mtcnn-taguchi").manifest.embedder.graphs["embedder"].sha256 == ours
 
 
 def test_an_unknown_digest_is_allowed_only_in_a_pack_that_says_it_is_not_verified(tmp_path: Path) -> None:
