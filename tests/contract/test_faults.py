@@ -68,7 +68,7 @@ def test_a_bad_wire_costs_time_and_nothing_else(new_lane: NewLane, fault: WireFa
 @pytest.mark.slow
 def test_a_controller_that_reboots_in_the_middle_of_a_passage_counts_it_once(new_lane: NewLane) -> None:
     lane = new_lane(behaviour=Behaviour.STANDS)
-    lane.until(lambda: lane.tell(state=True)["armed"], "armed")
+    lane.until(lambda: lane.said("service.opened"), "in service")
     lane.come()
     lane.until(lambda: lane.tell(state=True)["phase"] == "PASSING", "somebody stands between")
     lane.tell(reboot=True)
@@ -85,7 +85,7 @@ def test_a_controller_that_reboots_in_the_middle_of_a_passage_counts_it_once(new
 @pytest.mark.parametrize("killed", [True, False], ids=["killed", "stopped"])
 def test_a_host_that_restarts_in_the_middle_of_a_passage_records_how_it_ended(new_lane: NewLane, killed: bool) -> None:
     lane = new_lane(behaviour=Behaviour.STANDS)
-    lane.until(lambda: lane.tell(state=True)["armed"], "armed")
+    lane.until(lambda: lane.said("service.opened"), "in service")
     lane.come()
     lane.until(lambda: lane.tell(state=True)["phase"] == "PASSING", "somebody stands between")
     lane.restart_host(killed=killed)
