@@ -1,5 +1,6 @@
 """Prints each recorded event as one JSON line, exactly as it goes to the centre; for `gate-agent run --json`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,9 +18,12 @@ class EventLines:
         self._journal = journal
         self._reader = JournalReader(journal)
         self._after = after
+        self._unread = False
 
     def print_new(self, done: Committed) -> None:
-        """Print what was committed since the last call, up to `done`."""
+        """Print what was committed since the last call, up to `done`. When nobody reads any more, the lane goes on without."""
+        if self._unread:
+            return
         try:
             if self._reader.replaced() or done.seq < self._after:
                 self._reader.close()
@@ -30,6 +34,10 @@ class EventLines:
             sys.stdout.flush()
         except JournalError as error:
             print(f"gate-agent: {error}", file=sys.stderr)
+        except BrokenPipeError:
+            self._unread = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still in the buffer has to go somewhere at the end
+            print("gate-agent: nobody reads the events any more; they are in the journal and are printed no longer", file=sys.stderr)
 
     def close(self) -> None:
         self._reader.close()

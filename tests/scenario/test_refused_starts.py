@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.diagnostics.demo.play import agent_command
 from agent.diagnostics.demo.site import program
 from tests.scenario.conftest import NewLane
 from tests.sim.lane_process import Lane
@@ -119,3 +120,21 @@ def test_a_stop_before_the_passage_takes_the_release_back(new_lane: NewLane) -> 
     lane.until(lane.in_service, "in service")
     lane.judge()
     assert (lane.passages(), state["drive"]) == ([], [])
+
+
+def test_a_reader_of_the_printed_events_may_go_away(new_lane: NewLane, tmp_path: Path) -> None:
+    lane = new_lane()
+    lane.start_controller()
+    lane.write_configuration()
+    said = tmp_path / "said"
+    with said.open("wb") as stderr, subprocess.Popen(agent_command(lane.site), stdout=subprocess.PIPE, stderr=stderr) as agent:
+        assert agent.stdout is not None
+        assert agent.stdout.readline() != b""
+        agent.stdout.close()
+        lane.until(lane.in_service, "in service")
+        lane.let_in()
+        lane.until(lambda: lane.ends() == ["passage.made"], "the passage is recorded")
+        agent.terminate()
+        assert agent.wait(30) == 0
+    assert "nobody reads the events any more" in said.read_text()
+    assert "Traceback" not in said.read_text()
