@@ -1,8 +1,9 @@
 """The controller is absent, unplugged, rebooted, silent or not ours: nobody gets in, people get out, and the lane arms again by itself."""
 
+import os
 import secrets
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGCONT, SIGKILL, SIGSTOP
 
 from tests.scenario.conftest import NewLane, Took
 from tests.scenario.faults import out_of_service, recovers
@@ -62,3 +63,16 @@ def test_the_fire_input_opens_the_lane_and_a_person_on_site_ends_it(lane: Lane, 
     took("emergency reset by hand -> armed", lane.until(lambda: lane.said("emergency.cleared"), "its end is recorded"))
     lane.let_in()
     lane.until(lambda: lane.said("passage.made"), "the passage is recorded")
+
+
+def test_an_agent_that_stands_still_loses_its_lease_and_releases_nothing_late(lane: Lane, took: Took) -> None:
+    """As a machine that swaps, or a debugger: what it decided before is too old when it wakes."""
+    assert lane.agent is not None
+    lane.come("entry")
+    os.kill(lane.agent.pid, SIGSTOP)
+    lane.until(lambda: lane.log("fault_changed", fault="LEASE_LOST", active="ON"), "the lease is lost")
+    lane.tell(press="request_to_exit")
+    lane.until(lambda: lane.log("passage_completed", grant_number=0), "the way out by the exit button")
+    os.kill(lane.agent.pid, SIGCONT)
+    lane.until(lambda: lane.said("barrier.lost"), "it learns that the permission is gone")
+    took("agent stood still -> in service", recovers(lane))

@@ -93,6 +93,18 @@ def test_a_full_disk_closes_the_lane_until_there_is_room(new_lane: NewLane, took
     lane.root, lane.settings["gate"]["state_dir"] = Path("/"), tmp_path / "seen"
 
 
+def test_a_journal_that_another_program_holds_locked_closes_the_lane_until_it_lets_go(lane: Lane, took: Took) -> None:
+    with closing(sqlite3.connect(lane.journal, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        lane.come("entry")
+        lane.until(lambda: "locked" in (lane.lacks() or {}).get("journal", ""), "out of service by the journal")
+        said_aloud(lane, "another program holds it locked")
+        lane.let_out_by_hand()
+        assert lane.releases() == []
+        other.execute("ROLLBACK")
+    took("journal locked -> in service", recovers(lane))
+
+
 def test_a_journal_damaged_before_the_start_is_set_aside_and_a_new_one_begins(new_lane: NewLane, took: Took) -> None:
     lane = new_lane().start()
     lane.until(lane.in_service, "in service")

@@ -147,6 +147,10 @@ def kill_at_random(lane: Lane, rng: random.Random, *, times: int) -> None:
             lane.end_agent(SIGKILL)
             wait(rng.choice((0.0, 0.5, 3.0)))
             lane.start_agent()
+            if rng.random() < 0.3:
+                wait(rng.uniform(0, 1.0))  # while it starts
+                lane.end_agent(SIGKILL)
+                lane.start_agent()
         else:
             lane.end_controller(SIGKILL)
             wait(rng.choice((0.0, 0.5, 3.0)))

@@ -50,3 +50,12 @@ def test_a_camera_that_fails_while_running_takes_entry_out_of_service(lane: Lane
     out_of_service(lane, "camera", words, by="camera.condition")
     lane.scene.ail("entry", OK)
     took(f"camera {how} while running -> in service", recovers(lane))
+
+
+def test_whoever_is_inside_is_let_out_by_face_while_the_entry_s_camera_is_absent(new_lane: NewLane) -> None:
+    lane = new_lane(cameras=("entry", "exit"))
+    lane.scene.ail("entry", ABSENT)
+    lane.start()
+    lane.until(lambda: lane.in_service("exit"), "the way out in service")
+    lane.let_in("exit")
+    assert ("camera" in (lane.lacks() or {}), [line["direction"] for line in lane.releases()]) == (True, ["EXIT"])
