@@ -1,14 +1,14 @@
 """One town for the session, lanes that are ended and judged with their test, and how long each recovery took."""
 
+import inspect
 import itertools
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.scenario.alongside import Alongside, may_run_ahead
 from tests.sim import town as towns
 from tests.sim.lane_process import Lane
 from tests.sim.scene import NOBODY
@@ -20,6 +20,7 @@ Took = Callable[[str, float], None]
 WALK = ("--reaction-ms", "700", "--step-ms", "300")  # slow enough to strike in each of its parts
 
 _recoveries: list[tuple[str, float]] = []
+_ALONGSIDE = pytest.StashKey[Alongside]()
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,12 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Town:
 @pytest.fixture
 def new_lane(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewLane]:
     """Makes lanes (the arguments are Lane's); whatever a test did to one, it must come out right by controller's log and journal."""
-    folder = tmp_path_factory.mktemp("lane")  # a short path: it holds sockets
+    with lanes_in(town, tmp_path_factory.mktemp("lane")) as new:  # a short path: it holds sockets
+        yield new
+
+
+@contextmanager
+def lanes_in(town: Town, folder: Path) -> Iterator[NewLane]:
     numbers = itertools.count(1)
     lanes: list[Lane] = []
     with ExitStack() as stack:
@@ -71,24 +77,50 @@ def lane(open_lane: Lane) -> Iterator[Lane]:
 @pytest.fixture
 def took() -> Took:
     """Notes how long a recovery took, in seconds, for the end of the run."""
-    return lambda what, seconds: _recoveries.append((what, seconds))
+    return _note
 
 
-@pytest.fixture(scope="session", autouse=True)
-def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.Popen[str]] | None]:
-    """The demo, begun with the first test of this folder if test_demo.py is asked for: half a minute of it is nothing but its own time."""
-    if towns.missing() or not any(item.path.name == "test_demo.py" for item in request.session.items):
-        yield None
-        return
-    folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "agent.diagnostics.demo", "--json", "--into", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        yield folder, process
-        process.terminate()
+def _note(what: str, seconds: float) -> None:
+    _recoveries.append((what, seconds))
+
+
+# --- tests beside each other ----------------------------------------------------------------------------------------------------------
+
+
+def _body(item: pytest.Function, town: Town, folder: Path) -> None:
+    """One test in a thread, with what its fixtures would have given it."""
+    tmp_path = folder / "tmp"
+    tmp_path.mkdir()
+    with lanes_in(town, folder) as new_lane:
+        given = {"new_lane": new_lane, "town": town, "took": _note, "tmp_path": tmp_path}
+        given |= item.callspec.params if hasattr(item, "callspec") else {}
+        item.function(**{name: given[name] for name in inspect.signature(item.function).parameters})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    if not may_run_ahead(pyfuncitem):
+        return None
+    stash = pyfuncitem.session.stash
+    if _ALONGSIDE not in stash:
+        items = [item for item in pyfuncitem.session.items if isinstance(item, pytest.Function) and may_run_ahead(item)]
+        folder = pyfuncitem.funcargs["tmp_path_factory"].mktemp("beside")
+        stash[_ALONGSIDE] = Alongside(items, town=pyfuncitem.funcargs["town"], folder=folder, body=_body)
+    stash[_ALONGSIDE].outcome(pyfuncitem)
+    return True
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _ALONGSIDE in session.stash:
+        session.stash[_ALONGSIDE].close()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "alongside: its tests with lanes of their own run beside each other (tests/scenario/alongside.py)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The demo's tests come last: they wait for it."""
+    """The demo comes last, when nothing runs beside it: its scene goes by the clock."""
     items.sort(key=lambda item: item.path.name == "test_demo.py")
 
 

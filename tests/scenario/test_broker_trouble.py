@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGKILL
 
+import pytest
+
 from agent.diagnostics.demo.play import newest
 from agent.diagnostics.local_broker import LocalBroker
 from agent.mqtt.broker import Broker
@@ -13,6 +15,8 @@ from tests.scenario.conftest import NewLane, Took
 from tests.sim.centre import Centre
 from tests.sim.certificates import Authority
 from tests.sim.lane_process import Lane, broker_of
+
+pytestmark = pytest.mark.alongside
 
 
 @contextmanager

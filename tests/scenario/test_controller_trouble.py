@@ -5,9 +5,13 @@ import secrets
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
+import pytest
+
 from tests.scenario.conftest import NewLane, Took
 from tests.scenario.faults import out_of_service, recovers
 from tests.sim.lane_process import Lane
+
+pytestmark = pytest.mark.alongside
 
 
 def test_a_serial_port_that_is_absent_at_the_start_may_come_later(new_lane: NewLane, took: Took) -> None:

@@ -37,13 +37,15 @@ class Shown:
 
 
 @pytest.fixture(scope="module")
-def shown(demo: tuple[Path, subprocess.Popen[str]] | None) -> Shown:
-    if demo is None:
-        pytest.skip(f"no demo without models and portraits: {towns.missing()}")
-    folder, process = demo
-    out, err = process.communicate(timeout=110)
-    assert out, err
-    return Shown(process.returncode, out.splitlines(), folder, judge.collect(Site(folder)))
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    missing = towns.missing()
+    if missing:
+        pytest.skip(f"no demo without models and portraits: {missing}")
+    folder = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, "-m", "agent.diagnostics.demo", "--json", "--into", str(folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=110)
+    assert done.stdout, done.stderr
+    return Shown(done.returncode, done.stdout.splitlines(), folder, judge.collect(Site(folder)))
 
 
 def test_the_demo_succeeds_and_prints_its_facts_last(shown: Shown) -> None:

@@ -15,6 +15,8 @@ from tests.scenario.conftest import NewLane, Took
 from tests.scenario.faults import recovers, said_aloud
 from tests.sim.lane_process import Lane, only_its_own_rights
 
+pytestmark = pytest.mark.alongside
+
 UNLIMITED = resource.RLIM_INFINITY
 
 

@@ -20,6 +20,8 @@ from tests.scenario.test_broker_trouble import centre_of, once_and_whole, until_
 from tests.sim.lane_process import Lane, broker_of
 from tests.sim.scene import NOBODY
 
+pytestmark = pytest.mark.alongside
+
 OPEN_TO_ALL = {"lane": {"anti_passback": "off"}}
 
 

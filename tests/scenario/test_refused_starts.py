@@ -12,6 +12,8 @@ from tests.scenario.conftest import NewLane
 from tests.sim.lane_process import Lane
 from tests.sim.scene import NOBODY
 
+pytestmark = pytest.mark.alongside
+
 
 def refused(*words: str) -> tuple[int, str]:
     """Exit code and the only line that gate-agent says."""

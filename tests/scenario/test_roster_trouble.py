@@ -4,6 +4,8 @@ import shutil
 import time
 from pathlib import Path
 
+import pytest
+
 from agent.authority.synthetic import DAY_S, SyntheticAuthority
 from agent.drivers.control_socket import ask
 from agent.roster.secrecy import new_key, write_key
@@ -13,6 +15,8 @@ from tests.scenario.conftest import NewLane, Took
 from tests.scenario.faults import out_of_service, recovers
 from tests.sim.lane_process import Lane
 from tests.sim.town import Town
+
+pytestmark = pytest.mark.alongside
 
 
 def bring(release: Path, into: Path) -> None:

@@ -11,6 +11,8 @@ from tests.scenario.faults import out_of_service, recovers
 from tests.sim.lane_process import Lane
 from tests.sim.scene import ABSENT, DARK, FROZEN, OK, SILENT
 
+pytestmark = pytest.mark.alongside
+
 
 def test_a_lane_without_its_model_pack_waits_for_it(new_lane: NewLane, took: Took, tmp_path: Path) -> None:
     lane = new_lane(settings={"recognition": {"packs_dir": tmp_path / "packs"}}).start()

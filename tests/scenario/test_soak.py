@@ -22,6 +22,8 @@ from tests.sim.lane_process import Lane, broker_of
 from tests.sim.scene import ABSENT, NOBODY, OK, SILENT
 from tests.sim.town import Town
 
+pytestmark = pytest.mark.alongside
+
 WARM_UP = 25  # walk-ups, each fault among them four times, after which the agent's memory should have reached its size
 GROWTH = 1.05
 
