@@ -114,6 +114,7 @@ class Lane:
         assert self.controller is not None
         self.controller.stop(how)
         self.controller = None
+        self.site.controller_port.unlink(missing_ok=True)  # it would name the terminal of whichever lane gets that number next
 
     def tell(self, **command: object) -> dict[str, Any]:
         """A line on the controller's control line: what a hand or a person does there."""
