@@ -45,7 +45,7 @@ def test_a_name_of_the_workplace_is_seen(text: str) -> None:
     assert workplace_names(text) == [text]
 
 
-LOCKS = ("requirements/gate.txt", "requirements/dev.txt")
+LOCKS = ("requirements/gate.txt", "requirements/boards.txt", "requirements/dev.txt")
 
 
 @pytest.mark.parametrize("lock", LOCKS)
