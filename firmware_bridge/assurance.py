@@ -1,0 +1,141 @@
+"""What each kind of hardware keeps of the controller's safety rules (docs/SAFETY.md): one literal table each.
+
+Every rule that a kind does not keep has a sentence for the person who signs for the gate. `gate-agent check` prints them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Keeping(StrEnum):
+    """Who keeps a rule."""
+
+    KEPT = "kept"  # by the board, alone
+    ELSEWHERE = "elsewhere"  # not by the board: by this program while it runs, or by the turnstile's own logic
+    LOST = "lost"  # by nobody
+
+
+@dataclass(frozen=True, slots=True)
+class RuleKept:
+    """One safety rule with one kind of hardware. `meaning` is a whole sentence for a person."""
+
+    rule: int
+    keeping: Keeping
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assurance:
+    """Rules 1 to 6 and 8, in order: those that concern a controller."""
+
+    hardware: str
+    rules: tuple[RuleKept, ...]
+
+    @property
+    def not_kept(self) -> tuple[RuleKept, ...]:
+        return tuple(rule for rule in self.rules if rule.keeping is not Keeping.KEPT)
+
+
+CONCERNED_RULES: Final = (1, 2, 3, 4, 5, 6, 8)
+
+CONTROLLER: Final = Assurance(
+    "the controller",
+    (
+        RuleKept(1, Keeping.KEPT, "The controller times pulse and window itself, and holds a lease of two seconds."),
+        RuleKept(2, Keeping.KEPT, "The controller takes each grant number once, also over a restart, and refuses a late release."),
+        RuleKept(3, Keeping.KEPT, "Without the lease it releases nobody; no leaf closes while a beam is broken."),
+        RuleKept(4, Keeping.KEPT, "Request to exit and emergency release need no host."),
+        RuleKept(5, Keeping.KEPT, "After power-on and reset it rests in the fail mode of each direction until it is armed."),
+        RuleKept(6, Keeping.KEPT, "Its counter of passages survives power loss."),
+        RuleKept(8, Keeping.KEPT, "Releases carry a keyed tag over the nonces of the session."),
+    ),
+)
+
+_WINDOW_ELSEWHERE: Final = (
+    "the window for walking through is the turnstile's own, and this program only watches it; "
+    "there is no lease, so the board would obey a program that no longer knows what happens in the lane."
+)
+_ONCE_ELSEWHERE: Final = (
+    "This program alone sees to it that one grant opens once: by the journal, which holds the grant before the output is written. "
+    "The board has no memory: bytes that are written to its line again open again, at any time."
+)
+_BELIEF_LOST: Final = (
+    "Nobody compares what this program believes with what the lane does. That no leaf closes on a person, "
+    "and that whoever stands between can go back, must be done by the turnstile's own logic."
+)
+_EXIT_ELSEWHERE: Final = (
+    "Request to exit and the fire input must be wired to the turnstile's own logic, never through this computer. "
+    "When the fire input clears, the lane serves again by itself: nobody on site is asked."
+)
+_REST_ELSEWHERE: Final = (
+    "After power-on the outputs are as the maker of the board has set them; the rest position is the turnstile's own. "
+    "There is no arming: the board obeys as soon as it has power."
+)
+_COUNTER_LOST: Final = (
+    "Nobody counts passages while this program does not run. A passage that happens then is in no record, and no gap will show it."
+)
+
+OSDP: Final = Assurance(
+    "an OSDP output board",
+    (
+        RuleKept(1, Keeping.ELSEWHERE, f"The board times the pulse; {_WINDOW_ELSEWHERE}"),
+        RuleKept(
+            2,
+            Keeping.ELSEWHERE,
+            "This program alone sees to it that one grant opens once: by the journal, which holds the grant before the output is "
+            "written. The board has no memory of grants; its secure channel refuses commands that are played back.",
+        ),
+        RuleKept(3, Keeping.LOST, _BELIEF_LOST),
+        RuleKept(4, Keeping.ELSEWHERE, _EXIT_ELSEWHERE),
+        RuleKept(5, Keeping.ELSEWHERE, _REST_ELSEWHERE),
+        RuleKept(6, Keeping.LOST, _COUNTER_LOST),
+        RuleKept(8, Keeping.KEPT, "Commands go through the secure channel of OSDP with the key of this gate, never without."),
+    ),
+)
+
+_NO_AUTHENTICATION: Final = (
+    "Nothing on this line is authenticated: whoever reaches its two wires can open the lane. It must stay inside the cabinet."
+)
+
+MODBUS: Final = Assurance(
+    "a Modbus relay board",
+    (
+        RuleKept(1, Keeping.ELSEWHERE, f"The board times the pulse; {_WINDOW_ELSEWHERE}"),
+        RuleKept(2, Keeping.ELSEWHERE, _ONCE_ELSEWHERE),
+        RuleKept(3, Keeping.LOST, _BELIEF_LOST),
+        RuleKept(4, Keeping.ELSEWHERE, _EXIT_ELSEWHERE),
+        RuleKept(5, Keeping.ELSEWHERE, _REST_ELSEWHERE),
+        RuleKept(6, Keeping.LOST, _COUNTER_LOST),
+        RuleKept(8, Keeping.LOST, _NO_AUTHENTICATION),
+    ),
+)
+
+RELAY: Final = Assurance(
+    "a plain relay",
+    (
+        RuleKept(
+            1,
+            Keeping.LOST,
+            "This program times the pulse: if it ends, or the line is lost, between ON and OFF, the relay stays on and may hold the "
+            "lane open until somebody comes. The relay answers nothing, so a release that went wrong looks like one that went well; "
+            "noise on the line can switch it (40 of 300,000 damaged OFF frames were taken as ON).",
+        ),
+        RuleKept(2, Keeping.ELSEWHERE, _ONCE_ELSEWHERE),
+        RuleKept(3, Keeping.LOST, _BELIEF_LOST),
+        RuleKept(
+            4,
+            Keeping.ELSEWHERE,
+            "Request to exit and the fire input must be wired to the turnstile's own logic. This program is not told of a fire: "
+            "it goes on granting entry.",
+        ),
+        RuleKept(5, Keeping.LOST, "Nothing leads the relay back to rest; after a loss of power it is as its maker made it."),
+        RuleKept(
+            6,
+            Keeping.LOST,
+            "Nobody sees who walks through. Every passage is recorded as unconfirmed, tailgating and forced entry are not seen, "
+            "and anti-passback cannot be relied on.",
+        ),
+        RuleKept(8, Keeping.LOST, _NO_AUTHENTICATION),
+    ),
+)
