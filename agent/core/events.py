@@ -159,7 +159,8 @@ EVENTS: Mapping[EventType, EventSpec] = {
             "grant": _GRANT,
             "person": _PERSON,
             "direction": _DIRECTION,
-            "reason": "subject_gone, subject_replaced, direction (passed the other way), emergency, or unknown_outcome after a lost link",
+            "reason": "subject_gone, subject_replaced, direction (passed the other way), emergency, power_lost (the controller's, while "
+            "it was released), or unknown_outcome after a lost link",
             "passage_counter": "the controller's count of all passages as last known; null where it is not",
         },
     ),

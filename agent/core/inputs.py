@@ -190,6 +190,7 @@ class GrantOutcome(StrEnum):
     PASSED = "passed"
     NOT_PASSED = "not_passed"
     CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"  # its power went while it was released: nobody knows whether somebody passed
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,9 @@ def _close(lane: Lane, given: BarrierConnected, now: Now, *, counts_agree: bool)
     closed = replace(lane, pending=None)
     if pending.grant == given.highest_grant and given.last_outcome is GrantOutcome.PASSED:
         return close_passed(lane, pending.direction, now)
+    if pending.grant == given.highest_grant and given.last_outcome is GrantOutcome.INTERRUPTED:
+        # It counts a passage once it is over, so its count cannot say whether somebody was in the lane when the power went.
+        return Done(closed, (unconfirmed(lane, pending.direction, "power_lost", now),))
     if pending.grant < given.highest_grant and not counts_agree:  # the controller has since taken a number that this journal never gave
         return Done(closed, (unconfirmed(lane, pending.direction, "unknown_outcome", now),))
     # A release that has not reached the controller yet must not reach it now: the cancel uses the number up.

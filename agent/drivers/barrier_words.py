@@ -59,8 +59,7 @@ _OUTCOMES: Final = {
     vocabulary.Outcome.ENDED: GrantOutcome.NOT_PASSED,
     vocabulary.Outcome.CANCELLED: GrantOutcome.CANCELLED,
     vocabulary.Outcome.REVERSED: GrantOutcome.NOT_PASSED,
-    # Power was lost in the middle. A passage is counted and marked in one write, so this one was not counted.
-    vocabulary.Outcome.INTERRUPTED: GrantOutcome.NOT_PASSED,
+    vocabulary.Outcome.INTERRUPTED: GrantOutcome.INTERRUPTED,
 }
 EMERGENCY_PHASES: Final = frozenset({vocabulary.Phase.EMERGENCY, vocabulary.Phase.AWAITING_RESET})
 

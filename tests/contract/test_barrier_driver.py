@@ -388,7 +388,7 @@ def test_a_reboot_in_the_middle_of_a_release_opens_nothing_again(bench: Bench) -
     after = bench.mark()
     bench.do(reboot=True)
     connected = bench.wait(BarrierConnected, after=after)
-    assert (connected.highest_grant, connected.last_outcome) == (grant, GrantOutcome.NOT_PASSED)
+    assert (connected.highest_grant, connected.last_outcome) == (grant, GrantOutcome.INTERRUPTED)
     assert bench.opened() == 1
 
 

@@ -43,6 +43,27 @@ def test_killed_after_the_release_and_nobody_passed(outcome: GrantOutcome) -> No
     assert lane.phase is Phase.SECURED
 
 
+def test_a_controller_that_lost_power_while_released_does_not_know_whether_somebody_passed() -> None:
+    lane = restarted(GrantOutcome.INTERRUPTED)
+    unconfirmed = {"grant": 5, "person": "ada", "direction": "entry", "reason": "power_lost", "passage_counter": 10}
+    assert [e.data for e in events(lane.last, EventType.PASSAGE_UNCONFIRMED)] == [unconfirmed]
+    assert (lane.phase, story(lane)) == (Phase.SECURED, [(EventType.PASSAGE_UNCONFIRMED, "power_lost")])
+    assert lane.grants().grant == 6, "an entry that nobody saw does not count for anti-passback"
+
+
+def test_a_passage_under_way_when_the_controller_lost_power_is_unconfirmed() -> None:
+    lane = Play()
+    lane.grants()
+    lane.hears(i.ReleaseAccepted(GrantNumber(1)), i.PassageStarted(GrantNumber(1), Direction.ENTRY), i.BarrierLost("no power"))
+    lane.hears(connected(highest_grant=GrantNumber(1), last_outcome=GrantOutcome.INTERRUPTED))
+    assert (lane.phase, story(lane)) == (Phase.SECURED, [(EventType.PASSAGE_UNCONFIRMED, "power_lost")])
+
+
+def test_power_lost_on_a_grant_that_was_closed_before_says_nothing_again() -> None:
+    lane = restarted(GrantOutcome.INTERRUPTED, known=LastKnown(highest_grant=FIVE, passage_counter=10))
+    assert story(lane) == []
+
+
 def test_killed_between_release_and_passage_and_the_person_passed() -> None:
     lane = restarted(GrantOutcome.PASSED, counter=11)
     made = {"grant": 5, "person": "ada", "direction": "entry", "passage_counter": 11, "since_grant_ms": None}
