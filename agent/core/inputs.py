@@ -103,7 +103,11 @@ class SampleRefused:
 
 @dataclass(frozen=True, slots=True)
 class TrackLost:
-    """A face that was followed is no longer in the lane's view (stepped back, or walked on)."""
+    """A face that was followed is no longer in the lane's view (stepped back, or walked on).
+
+    Attributes:
+        captured_at_ns: monotonic time of the last frame that showed it; it is told some frames later, when it has stayed away.
+    """
 
     camera: str
     track: TrackId

@@ -91,7 +91,7 @@ class Recogniser:
             since_search=0 if searched else state.since_search + 1,
         )
         about = About(camera, direction, frame, self._regions.get(camera, self._middle), faces)
-        lost = tuple(TrackLost(camera, track.id, frame.captured_at_ns) for track in moved.lost)
+        lost = tuple(TrackLost(camera, track.id, track.seen_ns) for track in moved.lost)
         if watched is not None and watched in state.evidence:  # a track of this camera, and nobody has taken its place yet
             seen = watch(state, watched, about=about, sampler=self._sampler, judge=self._judged)
         else:

@@ -97,6 +97,7 @@ def test_a_person_who_leaves_is_lost_once() -> None:
     lost = [(number, i.track) for number, inputs in enumerate(found) for i in inputs if isinstance(i, TrackLost)]
     assert [track for _, track in lost] == [1]
     assert 12 <= lost[0][0] <= 13  # 0.3 s after the eighth frame
+    assert [i.captured_at_ns for i in chain.from_iterable(found) if isinstance(i, TrackLost)] == [8 * FRAME_NS]
 
 
 @pytest.mark.parametrize("watched", [False, True], ids=["before a grant", "after a grant"])

@@ -9,7 +9,7 @@ from agent.biometrics.gallery import Gallery
 from agent.core.identity import TrackId
 from agent.core.inputs import RecognitionInput, SampleFault, SampleRefused, SubjectReplaced, TrackLost
 from tests.vision import pack
-from tests.vision.scenes import LEFT_PX, REGION, RIGHT_PX, At, Scene, Seen, between, show
+from tests.vision.scenes import FRAME_NS, LEFT_PX, REGION, RIGHT_PX, At, Scene, Seen, between, show
 
 ENROLLED, STRANGER = "astronaut", "hopper"
 
@@ -178,6 +178,11 @@ def test_a_granted_person_who_steps_aside_is_lost_at_the_edge_of_the_lane(galler
 def test_a_granted_person_missed_for_a_moment_and_found_elsewhere_is_the_same_person(gallery: Gallery) -> None:
     seen = granted([*[[]] * 2, *[[At(ENROLLED, 400, 62)]] * 12], gallery)
     assert [each.inputs for each in seen if each.inputs] == []
+
+
+def test_a_granted_person_who_vanishes_is_gone_from_when_they_were_last_seen(gallery: Gallery) -> None:
+    seen = granted([[]] * 8, gallery)
+    assert [i.captured_at_ns for each in seen for i in each.inputs if isinstance(i, TrackLost)] == [6 * FRAME_NS]
 
 
 def test_somebody_else_in_the_place_of_a_granted_person_who_is_out_of_view_replaces_them(gallery: Gallery) -> None:
