@@ -14,6 +14,7 @@ from agent.core.inputs import (
     GrantOutcome,
     PassageCompleted,
     PassageStarted,
+    ReleaseEnd,
     ReleaseEnded,
     RequestToExitUsed,
 )
@@ -39,7 +40,8 @@ def go_on(lane: Lane, given: CancelTooLate, now: Now) -> Done:
 
 def complete(lane: Lane, given: PassageCompleted, now: Now) -> Done:
     """Record who passed. Ok when the lane waits for this passage, or for none in particular."""
-    if not is_ours(lane, given.grant) and given.passage_counter == lane.passage_counter:
+    counted = given.passage_counter is not None
+    if counted and not is_ours(lane, given.grant) and given.passage_counter == lane.passage_counter:
         return Done(lane, ok=False)  # the same passage, said twice
     phase, waits_for_none = lane.phase, lane.pending is None
     expected = None if lane.passage_counter is None else lane.passage_counter + 1
@@ -60,9 +62,12 @@ def complete(lane: Lane, given: PassageCompleted, now: Now) -> Done:
 
 
 def end(lane: Lane, given: ReleaseEnded, now: Now) -> Done:
-    """Nobody passed. Ok when the lane waits for this release, or for none in particular."""
+    """Nobody passed, or nobody can say. Ok when the lane waits for this release, or for none in particular."""
     if lane.pending is None or not is_ours(lane, given.grant):
         return Done(lane, ok=lane.pending is None)
+    if given.cause is ReleaseEnd.UNSEEN:
+        unseen = unconfirmed(lane, lane.pending.direction, lane.pending.doubt or given.cause, now)
+        return Done(replace(lane, pending=None), (unseen,))
     return Done(replace(lane, pending=None), (not_made(lane.pending, given.cause, now),))
 
 

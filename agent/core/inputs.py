@@ -194,6 +194,7 @@ class GrantOutcome(StrEnum):
     PASSED = "passed"
     NOT_PASSED = "not_passed"
     CANCELLED = "cancelled"
+    UNKNOWN = "unknown"  # a board without a memory: it may have been used
     INTERRUPTED = "interrupted"  # its power went while it was released: nobody knows whether somebody passed
 
 
@@ -207,7 +208,7 @@ class BarrierConnected:
     authenticated: bool  # the link carries a keyed MAC
     highest_grant: GrantNumber
     last_outcome: GrantOutcome  # of highest_grant
-    passage_counter: int  # all passages ever, both directions
+    passage_counter: int | None  # all passages ever, both directions; None: a board that keeps no count
     emergency: bool
 
 
@@ -241,18 +242,19 @@ class PassageStarted:
 class PassageCompleted:
     grant: GrantNumber
     direction: Direction
-    passage_counter: int
+    passage_counter: int | None
 
 
 class ReleaseEnd(StrEnum):
     WINDOW_PASSED = "window_passed"
     CANCELLED = "cancelled"
     TURNED_BACK = "turned_back"  # a passage started and went back
+    UNSEEN = "unseen"  # no contact tells whether somebody passed
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseEnded:
-    """The release is over without a passage; the barrier is at rest again."""
+    """The release is over without a passage, or without anything to tell of one; the barrier is at rest again."""
 
     grant: GrantNumber
     cause: ReleaseEnd

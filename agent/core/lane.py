@@ -61,7 +61,7 @@ class Lane:
         deadline_ns: monotonic; until when the phase may last (passage.py sets it on entering).
         gone_ns: monotonic; from when the released person counts as gone.
         last_grant: highest grant number ever used, by this journal or the controller.
-        passage_counter: the controller's count of passages as last recorded.
+        passage_counter: the controller's count of passages as last recorded; None where none was, or a board keeps none.
     """
 
     phase: Phase = Phase.UNREADY
@@ -172,8 +172,8 @@ def unconfirmed(lane: Lane, direction: Direction, reason: str, now: Now) -> Reco
     )
 
 
-def count_gap(expected: int | None, counted: int, grant: GrantNumber, outcome: GrantOutcome, now: Now) -> tuple[Record, ...]:
-    """The audit event where the controller counted other passages than this journal; nothing before there is a count to compare."""
-    if expected is None or expected == counted:
+def count_gap(expected: int | None, counted: int | None, grant: GrantNumber, outcome: GrantOutcome, now: Now) -> tuple[Record, ...]:
+    """The audit event where the controller counted other passages than this journal; nothing where there are no two counts to compare."""
+    if expected is None or counted is None or expected == counted:
         return ()
     return (record(EventType.PASSAGE_GAP, now, expected=expected, counted=counted, grant=grant, outcome=outcome),)

@@ -70,7 +70,7 @@ def _read(lane: Lane, given: BarrierConnected, now: Now) -> Done:
     done = (
         Done(read)
         if known and given.last_outcome in _UNFINISHED
-        else _close(read, given, now, counts_agree=expected is not None and not gap)
+        else _close(read, given, now, counts_agree=None not in (expected, given.passage_counter) and not gap)
     )
     return Done(done.lane, (connected, *gap, *done.effects))
 
@@ -85,6 +85,8 @@ def _close(lane: Lane, given: BarrierConnected, now: Now, *, counts_agree: bool)
     if pending.grant == given.highest_grant and given.last_outcome is GrantOutcome.INTERRUPTED:
         # It counts a passage once it is over, so its count cannot say whether somebody was in the lane when the power went.
         return Done(closed, (unconfirmed(lane, pending.direction, "power_lost", now),))
+    if pending.grant == given.highest_grant and given.last_outcome is GrantOutcome.UNKNOWN:
+        return Done(closed, (unconfirmed(lane, pending.direction, "unknown_outcome", now),))
     if pending.grant < given.highest_grant and not counts_agree:  # the controller has since taken a number that this journal never gave
         return Done(closed, (unconfirmed(lane, pending.direction, "unknown_outcome", now),))
     # A release that has not reached the controller yet must not reach it now: the cancel uses the number up.

@@ -202,8 +202,22 @@ def test_a_release_that_ends_without_a_passage_frees_the_lane(cause: i.ReleaseEn
         lane.grants()
         lane.hears(*before)
         effects = lane.hears(i.ReleaseEnded(ONE, cause))
-        assert [(e.type, e.data["cause"]) for e in events(effects)] == [(EventType.PASSAGE_NOT_MADE, cause)]
+        unseen = cause is i.ReleaseEnd.UNSEEN
+        expected = (EventType.PASSAGE_UNCONFIRMED, "reason") if unseen else (EventType.PASSAGE_NOT_MADE, "cause")
+        assert [(e.type, e.data[expected[1]]) for e in events(effects)] == [(expected[0], cause)]
         assert lane.phase is Phase.SECURED
+
+
+def test_passages_that_a_board_sees_but_does_not_count_are_each_recorded_and_leave_no_gap() -> None:
+    lane = Play()
+    lane.hears(connected(passage_counter=None))
+    assert events(lane.last, EventType.PASSAGE_GAP) == []
+    for _ in range(2):
+        effects = lane.hears(i.PassageCompleted(NO_GRANT, Direction.EXIT, None))
+        assert [(e.type, e.data["passage_counter"]) for e in events(effects)] == [(EventType.PASSAGE_UNGRANTED, None)]
+    lane.grants()
+    effects = lane.hears(i.PassageStarted(ONE, Direction.ENTRY), i.PassageCompleted(ONE, Direction.ENTRY, None))
+    assert [e.type for e in events(effects)] == [EventType.PASSAGE_MADE]
 
 
 def test_a_refused_release_frees_the_lane_and_is_cancelled_for_safety() -> None:
