@@ -19,6 +19,8 @@ from agent.core.inputs import (
     ProbeCompared,
     RecognitionReported,
     SampleRefused,
+    StaffRefused,
+    StaffRelease,
     StopRequested,
     UplinkReported,
 )
@@ -27,7 +29,7 @@ from agent.errors import GateError
 RESERVED = 1024  # inputs; hundreds of passages' worth: reaching it means that the control thread is dead
 LINE = 256  # inputs; beyond it the oldest probe or refused sample goes, never another kind
 
-_URGENT: tuple[type, ...] = (*get_args(BarrierInput), LockDownSet, StopRequested)
+_URGENT: tuple[type, ...] = (*get_args(BarrierInput), LockDownSet, StaffRelease, StaffRefused, StopRequested)
 _DROPPABLE: tuple[type, ...] = (ProbeCompared, SampleRefused)
 
 # What makes two inputs news of the same thing; a kind that is not here is never replaced.

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agent.core import passage, reasons  # noqa: E402  the checkout, wherever it is called from
+from agent.core import passage, reasons, staff  # noqa: E402  the checkout, wherever it is called from
 from agent.core.events import EVENTS, EventSpec, EventType, Severity  # noqa: E402
 
 _SEVERITIES = {
@@ -24,7 +24,7 @@ _SEVERITIES = {
 
 _HEAD = """# Events
 
-Written by `script/generate_docs.py` from `agent/core/events.py` and `agent/core/reasons.py`; do not edit.
+Written by `script/generate_docs.py` from `agent/core/events.py`, `agent/core/reasons.py` and `agent/core/staff.py`; do not edit.
 
 Every event is one row of the journal and one CloudEvent at the broker. The form on the wire and the hash chain are specified in
 `agent/core/envelope.py`, the topics in `agent/core/topics.py`. An event holds identifiers and numbers, never a template or a picture.
@@ -60,6 +60,9 @@ def events() -> str:
                 "## Reasons of access.denied\n",
                 "In the order in which they are judged: the first that holds is recorded. The exit button needs no face.\n",
                 reasons.markdown(),
+                "## Denials of staff.denied\n",
+                "In the order in which they are judged, the first ones by the control socket, before the core hears of the order.\n",
+                staff.markdown(),
                 "## Fields\n",
                 "\n".join(_event(kind, spec) for kind, spec in EVENTS.items()),
             ]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from types import MappingProxyType
 
-from agent.core import antipassback, evidence, health, passage, records, service
+from agent.core import antipassback, evidence, health, passage, records, service, staff
 from agent.core.effects import (
     Believe,
     CancelRelease,
@@ -80,12 +80,13 @@ def step(state: State, given: Input, moment: Moment) -> Stepped:
     after = replace(state, health=health.turn(health.take(state.health, given, now), now))
     after, moved = _advance(after, given, now)
     after, weighed = weigh(after, given, now)
+    after, ordered = staff.answer(after, given, now)
     after, due = _end_what_is_due(after, now)
     after = _after_change(state.lane, after, now)
     after, told = _tell_sides(after, now)
     warned_health, warned = service.stale_change(after.health, now)
     after, answered = _answer(replace(after, health=warned_health), given, now)
-    effects = (*noted, *moved, *weighed, *due, *service.lane_change(state.lane, after.lane), *told, *warned, *answered)
+    effects = (*noted, *moved, *weighed, *ordered, *due, *service.lane_change(state.lane, after.lane), *told, *warned, *answered)
     return _counted(after, effects), _ordered(effects)
 
 

@@ -35,6 +35,8 @@ class EventType(StrEnum):
     JOURNAL_DISPUTED = "journal.disputed"
     ACCESS_GRANTED = "access.granted"
     ACCESS_DENIED = "access.denied"
+    STAFF_GRANTED = "staff.granted"
+    STAFF_DENIED = "staff.denied"
     GRANT_CANCELLED = "grant.cancelled"
     RELEASE_REFUSED = "release.refused"
     PASSAGE_MADE = "passage.made"
@@ -42,6 +44,7 @@ class EventType(StrEnum):
     PASSAGE_UNCONFIRMED = "passage.unconfirmed"
     PASSAGE_UNGRANTED = "passage.ungranted"
     PASSAGE_GAP = "passage.gap"
+    GRANT_GAP = "grant.gap"
     REQUEST_TO_EXIT = "exit.requested"
     EMERGENCY_RAISED = "emergency.raised"
     EMERGENCY_CLEARED = "emergency.cleared"
@@ -61,7 +64,15 @@ class EventType(StrEnum):
 
 _GRANT = "grant number, used once for ever by this lane's controller"
 _DIRECTION = "entry or exit"
-_PERSON = "the person's identifier in the roster"
+_PERSON = "the person's identifier in the roster; null where staff let somebody through"
+# Of an order that was not believed, all but user is only what the order said.
+_ORDER: Mapping[str, str] = {
+    "staff": "name of the key that signed the order",
+    "user": "user name at the control socket",
+    "direction": _DIRECTION,
+    "reason": "why, in the words of the staff",
+    "request": "what the agent gave for this one order",
+}
 _TRACK = "number of the track (one face followed over frames) in this run of the agent"
 # Of an attempt in which no sample was fit to compare, all but track, camera, captured_at_ns, seen_ns and latency_ms are null.
 _COMPARISON: Mapping[str, str] = {
@@ -116,6 +127,21 @@ EVENTS: Mapping[EventType, EventSpec] = {
         Severity.INFO,
         "An attempt ended without a grant.",
         {"reason": "why; see the table of reasons", "direction": _DIRECTION, **_COMPARISON},
+    ),
+    EventType.STAFF_GRANTED: EventSpec(
+        Severity.NOTICE,
+        "Staff on site ordered one release with a signed order that counts once; committed before the barrier is told.",
+        {
+            "grant": _GRANT,
+            **_ORDER,
+            "key": "fingerprint of that key: the first 16 hexadecimal digits of its SHA-256",
+            "expires_at_ns": "monotonic time from which the release is refused",
+        },
+    ),
+    EventType.STAFF_DENIED: EventSpec(
+        Severity.WARNING,
+        "An order of staff was not carried out.",
+        {"denial": "why not; see the table of denials", **_ORDER},
     ),
     EventType.GRANT_CANCELLED: EventSpec(
         Severity.NOTICE,
@@ -178,6 +204,11 @@ EVENTS: Mapping[EventType, EventSpec] = {
         Severity.WARNING,
         "The controller counted passages that this journal does not know (the agent was not running, or the link was down).",
         {"expected": "count by this journal", "counted": "count by the controller", "grant": _GRANT, "outcome": "outcome of that grant"},
+    ),
+    EventType.GRANT_GAP: EventSpec(
+        Severity.WARNING,
+        "The controller has used grant numbers that this journal did not give: somebody released without the agent, as by the bench tool.",
+        {"expected": "highest grant number by this journal", "found": "highest grant number by the controller"},
     ),
     EventType.REQUEST_TO_EXIT: EventSpec(Severity.INFO, "The exit button was pressed; the controller let the person out.", {}),
     EventType.EMERGENCY_RAISED: EventSpec(Severity.ALARM, "The emergency input opened the lane.", {"phase": "phase before"}),

@@ -11,7 +11,7 @@ class OpenGrant:
     """A grant that the journal holds with neither passage nor end: the agent was stopped between the two."""
 
     grant: GrantNumber
-    person: PersonId
+    person: PersonId | None  # None: staff let somebody through
     direction: Direction
 
 

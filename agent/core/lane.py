@@ -13,7 +13,7 @@ from agent.core.antipassback import Passages
 from agent.core.effects import Effect, Phase, Record
 from agent.core.events import Event, EventType, Value
 from agent.core.identity import NO_GRANT, Direction, GrantNumber, PersonId, TrackId
-from agent.core.inputs import GrantOutcome
+from agent.core.inputs import GrantOutcome, StaffRelease
 from agent.core.moment import NS_PER_MS
 from agent.core.rules import Now
 
@@ -33,7 +33,8 @@ class Pending:
     """The grant that owns the lane until its outcome is recorded.
 
     Attributes:
-        track: whose face was granted; None after a restart, when nobody can be watched any more.
+        person: None where staff let somebody through.
+        track: whose face was granted; None after a restart and for staff, when nobody can be watched.
         decided_at_ns: monotonic; None after a restart.
         accepted: the controller has said that it released.
         cancelled: a cancel was sent and recorded.
@@ -42,7 +43,7 @@ class Pending:
     """
 
     grant: GrantNumber
-    person: PersonId
+    person: PersonId | None
     direction: Direction
     camera: str | None = None
     track: TrackId | None = None
@@ -76,7 +77,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class AccessGranted:
-    """What evidence and access rules came to; the only thing that releases a barrier.
+    """What evidence and access rules came to. This and StaffGranted are the only things that release a barrier.
 
     Attributes:
         comparison: the fields of access.granted that tell what was compared.
@@ -86,6 +87,19 @@ class AccessGranted:
     camera: str
     track: TrackId
     comparison: dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class StaffGranted:
+    """An order of staff that staff.py has agreed to.
+
+    Attributes:
+        expires_at_ns: monotonic; the release is refused from then on.
+    """
+
+    number: GrantNumber
+    order: StaffRelease
+    expires_at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +137,7 @@ def is_ours(lane: Lane, grant: GrantNumber) -> bool:
 
 
 def close_passed(lane: Lane, direction: Direction, now: Now) -> Done:
-    """The controller counted a passage on the open grant; who it was is certain unless there is a doubt."""
+    """The controller counted a passage on the open grant; who it was is certain unless there is a doubt, or staff let them through."""
     pending = lane.pending
     if pending is None:
         return Done(lane, ok=False)
@@ -131,7 +145,8 @@ def close_passed(lane: Lane, direction: Direction, now: Now) -> Done:
     doubt = pending.doubt or (None if direction is pending.direction else "direction")
     if doubt is not None:
         return Done(closed, (unconfirmed(lane, direction, doubt, now),))
-    passages = antipassback.confirm(lane.passages, pending.person, direction, now_ns=now.ns)
+    person = pending.person
+    passages = lane.passages if person is None else antipassback.confirm(lane.passages, person, direction, now_ns=now.ns)
     since_grant_ms = None if pending.decided_at_ns is None else (now.ns - pending.decided_at_ns) // NS_PER_MS
     made = record(
         EventType.PASSAGE_MADE,

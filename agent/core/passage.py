@@ -14,7 +14,7 @@ from typing import Any
 from agent.core import crossing, inputs, reconcile, release
 from agent.core.effects import Effect, Phase
 from agent.core.inputs import BarrierConnected, GrantOutcome, Input, JournalReported
-from agent.core.lane import AccessGranted, Done, Lane, nothing
+from agent.core.lane import AccessGranted, Done, Lane, StaffGranted, nothing
 from agent.core.rules import ANSWER_NS, PASSING_LIMIT_NS, Now, Rules
 
 Action = Callable[[Lane, Any, Now], Done]
@@ -24,6 +24,7 @@ class Signal(StrEnum):
     """What the lane hears: the kind of each input, with the three that mean different things told apart."""
 
     ACCESS_GRANTED = "AccessGranted"
+    STAFF_GRANTED = "StaffGranted"
     PROBE_COMPARED = "ProbeCompared"
     SAMPLE_REFUSED = "SampleRefused"
     TRACK_LOST = "TrackLost"
@@ -53,6 +54,8 @@ class Signal(StrEnum):
     EVENTS_ACKNOWLEDGED = "EventsAcknowledged"
     UPLINK_REPORTED = "UplinkReported"
     LOCK_DOWN_SET = "LockDownSet"
+    STAFF_RELEASE = "StaffRelease"
+    STAFF_REFUSED = "StaffRefused"
     TICK = "Tick"
     STOP_REQUESTED = "StopRequested"
 
@@ -87,6 +90,7 @@ TABLE: Mapping[Signal, Row] = MappingProxyType(
     {
         # a grant begins and is taken back
         Signal.ACCESS_GRANTED: Row(_STAYS, {SECURED: Cell(release.release, RELEASED, SECURED)}),
+        Signal.STAFF_GRANTED: Row(_STAYS, {SECURED: Cell(release.release_for_staff, RELEASED, SECURED)}),
         Signal.RELEASE_ACCEPTED: Row(Cell(release.disown), {RELEASED: Cell(release.accept), UNREADY: _STAYS, EMERGENCY: _STAYS}),
         Signal.RELEASE_REFUSED: Row(
             _STAYS,
@@ -156,7 +160,7 @@ TABLE: Mapping[Signal, Row] = MappingProxyType(
         Signal.CONNECTED_RELEASED: Row(Cell(reconcile.read_released, CANCELLING)),
         Signal.CONNECTED_PASSING: Row(Cell(reconcile.read_passing, PASSING)),
         Signal.CONNECTED_IN_EMERGENCY: Row(Cell(reconcile.read_in_emergency, EMERGENCY)),
-        # what does not move the lane: evidence.py and health.py hear it
+        # what does not move the lane: evidence.py, staff.py and health.py hear it
         Signal.PROBE_COMPARED: Row(_STAYS),
         Signal.SAMPLE_REFUSED: Row(_STAYS),
         Signal.RECOGNITION_REPORTED: Row(_STAYS),
@@ -166,12 +170,15 @@ TABLE: Mapping[Signal, Row] = MappingProxyType(
         Signal.JOURNAL_WELL: Row(_STAYS),
         Signal.EVENTS_ACKNOWLEDGED: Row(_STAYS),
         Signal.UPLINK_REPORTED: Row(_STAYS),
+        Signal.STAFF_RELEASE: Row(_STAYS),
+        Signal.STAFF_REFUSED: Row(_STAYS),
     }
 )
 
 _SIGNALS: Mapping[type, Signal] = MappingProxyType(
     {
         AccessGranted: Signal.ACCESS_GRANTED,
+        StaffGranted: Signal.STAFF_GRANTED,
         inputs.ProbeCompared: Signal.PROBE_COMPARED,
         inputs.SampleRefused: Signal.SAMPLE_REFUSED,
         inputs.TrackLost: Signal.TRACK_LOST,
@@ -195,13 +202,15 @@ _SIGNALS: Mapping[type, Signal] = MappingProxyType(
         inputs.EventsAcknowledged: Signal.EVENTS_ACKNOWLEDGED,
         inputs.UplinkReported: Signal.UPLINK_REPORTED,
         inputs.LockDownSet: Signal.LOCK_DOWN_SET,
+        inputs.StaffRelease: Signal.STAFF_RELEASE,
+        inputs.StaffRefused: Signal.STAFF_REFUSED,
         inputs.Tick: Signal.TICK,
         inputs.StopRequested: Signal.STOP_REQUESTED,
     }
 )
 
 
-def signal_of(given: Input | AccessGranted) -> Signal:
+def signal_of(given: Input | AccessGranted | StaffGranted) -> Signal:
     """The row that an input belongs to."""
     if isinstance(given, BarrierConnected):
         return _connected(given)
@@ -227,7 +236,7 @@ def cell(phase: Phase, signal: Signal) -> Cell:
     return row.but.get(phase, row.default)
 
 
-def advance(lane: Lane, given: Input | AccessGranted, now: Now) -> tuple[Lane, tuple[Effect, ...]]:
+def advance(lane: Lane, given: Input | AccessGranted | StaffGranted, now: Now) -> tuple[Lane, tuple[Effect, ...]]:
     """Do what the table says. The one place where a phase changes; its deadline begins here."""
     here = cell(lane.phase, signal_of(given))
     done = here.action(lane, given, now)

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from agent.core import crossing, release
 from agent.core.antipassback import Passages
-from agent.core.effects import CancelRelease, Phase
+from agent.core.effects import CancelRelease, Phase, Record
 from agent.core.events import EventType
-from agent.core.identity import GrantNumber
+from agent.core.identity import NO_GRANT, GrantNumber
 from agent.core.inputs import BarrierConnected, GrantOutcome, PassageStarted
 from agent.core.lane import Done, Lane, Link, close_passed, count_gap, is_ours, not_made, record, unconfirmed
 from agent.core.rules import Now
@@ -65,6 +65,7 @@ def _read(lane: Lane, given: BarrierConnected, now: Now) -> Done:
     counted_ours = 1 if known and given.last_outcome is GrantOutcome.PASSED else 0
     expected = None if lane.passage_counter is None else lane.passage_counter + counted_ours
     gap = count_gap(expected, given.passage_counter, given.highest_grant, given.last_outcome, now)
+    foreign = _foreign(lane, given, now)
     highest = GrantNumber(max(lane.last_grant, given.highest_grant))
     read = replace(lane, link=Link.UP, last_grant=highest, passage_counter=given.passage_counter)
     done = (
@@ -72,7 +73,14 @@ def _read(lane: Lane, given: BarrierConnected, now: Now) -> Done:
         if known and given.last_outcome in _UNFINISHED
         else _close(read, given, now, counts_agree=None not in (expected, given.passage_counter) and not gap)
     )
-    return Done(done.lane, (connected, *gap, *done.effects))
+    return Done(done.lane, (connected, *foreign, *gap, *done.effects))
+
+
+def _foreign(lane: Lane, given: BarrierConnected, now: Now) -> tuple[Record, ...]:
+    """The audit event where the controller took numbers from somebody else; a new journal has no number to compare."""
+    if lane.last_grant == NO_GRANT or given.highest_grant <= lane.last_grant:
+        return ()
+    return (record(EventType.GRANT_GAP, now, expected=lane.last_grant, found=given.highest_grant),)
 
 
 def _close(lane: Lane, given: BarrierConnected, now: Now, *, counts_agree: bool) -> Done:

@@ -17,7 +17,7 @@ from agent.core.inputs import (
     Tick,
     TrackLost,
 )
-from agent.core.lane import AccessGranted, Done, Lane, Pending, cancelled, is_ours, next_grant, not_made, record
+from agent.core.lane import AccessGranted, Done, Lane, Pending, StaffGranted, cancelled, is_ours, next_grant, not_made, record
 from agent.core.moment import NS_PER_MS
 from agent.core.rules import Now
 
@@ -46,6 +46,27 @@ def release(lane: Lane, given: AccessGranted, now: Now) -> Done:
     pending = Pending(grant.number, grant.person, grant.direction, given.camera, given.track, decided_at_ns=now.ns)
     lane = replace(lane, pending=pending, last_grant=grant.number)
     return Done(lane, (granted, ReleaseBarrier(grant.number, grant.direction, window_ms, grant.expires_at_ns)))
+
+
+def release_for_staff(lane: Lane, given: StaffGranted, now: Now) -> Done:
+    """Record the order with who gave it and why, and let one person through; nobody is watched, because nobody was identified."""
+    order = given.order
+    if given.number != next_grant(lane) or now.ns >= given.expires_at_ns:
+        return Done(lane, ok=False)
+    granted = record(
+        EventType.STAFF_GRANTED,
+        now,
+        grant=given.number,
+        staff=order.staff,
+        key=order.key,
+        user=order.user,
+        direction=order.direction,
+        reason=order.reason,
+        request=order.request,
+        expires_at_ns=given.expires_at_ns,
+    )
+    lane = replace(lane, pending=Pending(given.number, None, order.direction, decided_at_ns=now.ns), last_grant=given.number)
+    return Done(lane, (granted, ReleaseBarrier(given.number, order.direction, now.rules.release_window_ms, given.expires_at_ns)))
 
 
 def accept(lane: Lane, given: ReleaseAccepted, now: Now) -> Done:

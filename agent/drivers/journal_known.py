@@ -15,7 +15,8 @@ _COUNTERS = {  # which field holds the controller's count of all passages
     EventType.PASSAGE_GAP: "counted",
     EventType.BARRIER_CONNECTED: "passage_counter",
 }
-_GRANTS = {EventType.ACCESS_GRANTED: "grant", EventType.BARRIER_CONNECTED: "highest_grant"}
+_GIVEN = {EventType.ACCESS_GRANTED, EventType.STAFF_GRANTED}
+_GRANTS = {**dict.fromkeys(_GIVEN, "grant"), EventType.BARRIER_CONNECTED: "highest_grant"}
 
 
 def remember(connection: sqlite3.Connection, event: Event) -> None:
@@ -25,17 +26,17 @@ def remember(connection: sqlite3.Connection, event: Event) -> None:
         _raise_highest(connection, _number(data, field))
     if (field := _COUNTERS.get(event.type)) is not None and data[field] is not None:
         connection.execute("UPDATE lane SET passage_counter = ?", (str(_number(data, field)),))
-    if event.type is EventType.ACCESS_GRANTED:
+    if event.type in _GIVEN:
         connection.execute(
             "UPDATE lane SET open_grant = ?, open_person = ?, open_direction = ?",
-            (str(_number(data, "grant")), data["person"], data["direction"]),
+            (str(_number(data, "grant")), data.get("person"), data["direction"]),  # staff identify nobody
         )
     if event.type in _ENDS:
         connection.execute(
             "UPDATE lane SET open_grant = NULL, open_person = NULL, open_direction = NULL WHERE open_grant = ?",
             (str(_number(data, "grant")),),
         )
-    if event.type is EventType.PASSAGE_MADE:
+    if event.type is EventType.PASSAGE_MADE and data["person"] is not None:
         # Replaced, not updated: the rows stay in the order of the passages, the one longest ago first.
         connection.execute("REPLACE INTO passage VALUES (?, ?)", (data["person"], data["direction"]))
     if event.type is EventType.EMERGENCY_RAISED:
@@ -48,7 +49,7 @@ def last_known(connection: sqlite3.Connection) -> LastKnown:
     ).fetchone()
     return LastKnown(
         highest_grant=GrantNumber(int(highest)),
-        open_grant=None if grant is None else OpenGrant(GrantNumber(int(grant)), PersonId(person), Direction(direction)),
+        open_grant=None if grant is None else OpenGrant(GrantNumber(int(grant)), person and PersonId(person), Direction(direction)),
         passage_counter=None if counter is None else int(counter),
         last_passage={PersonId(p): Direction(d) for p, d in connection.execute("SELECT person, direction FROM passage ORDER BY rowid")},
     )

@@ -166,6 +166,27 @@ INPUTS: Mapping[type, Callable[[int], Strategy]] = {
     i.EventsAcknowledged: _still(st.builds(i.EventsAcknowledged, epoch=texts, seq=st.integers(0, 2**63), head=texts)),
     i.UplinkReported: _still(st.builds(i.UplinkReported, connected=st.booleans(), detail=texts)),
     i.LockDownSet: _still(st.builds(i.LockDownSet, on=st.booleans(), by=texts, reason=texts)),
+    i.StaffRelease: lambda now_ns: st.builds(
+        i.StaffRelease,
+        staff=texts,
+        key=texts,
+        user=texts,
+        direction=directions,
+        reason=texts,
+        request=texts,
+        expires_at_ns=st.just(now_ns + 30_000 * MS) | _at(now_ns),
+    ),
+    i.StaffRefused: _still(
+        st.builds(
+            i.StaffRefused,
+            staff=texts,
+            user=texts,
+            direction=directions | st.none(),
+            reason=texts,
+            request=texts,
+            denial=st.sampled_from(i.StaffDenial),
+        )
+    ),
     i.Tick: _still(st.just(i.Tick())),
     i.StopRequested: _still(st.builds(i.StopRequested, reason=texts)),
 }

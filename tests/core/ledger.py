@@ -76,6 +76,8 @@ class Ledger:
                     self._note(event, granted)
                 case ReleaseBarrier():
                     self._check_release(effect, granted)
+                    by_staff_or_out = isinstance(given, i.StaffRelease) or effect.direction is Direction.EXIT
+                    assert by_staff_or_out or self.quality is not ClockQuality.UNKNOWN
                 case Believe(phase):
                     self.believed = phase
                 case WatchSubject(track):
@@ -86,7 +88,7 @@ class Ledger:
                 case _:
                     pass
         assert granted == {e.grant for e in effects if isinstance(e, ReleaseBarrier)}, "no grant is recorded without its release"
-        assert not granted or isinstance(given, i.ProbeCompared), "only a fresh probe grants"
+        assert not granted or isinstance(given, i.ProbeCompared | i.StaffRelease), "only a fresh probe grants, or an order of staff"
         self._check_state()
 
     def _note(self, event: Event, granted: set[Any]) -> None:
@@ -97,6 +99,10 @@ class Ledger:
             granted.add(grant)
             self.open.add(grant)
             assert event.data["expires_at_ns"] == event.data["captured_at_ns"] + 1_000 * MS
+        if event.type is EventType.STAFF_GRANTED:
+            assert self.open == set()
+            granted.add(grant)
+            self.open.add(grant)
         if event.type in ENDS:
             assert grant in self.open, "closed without being open, or twice"
             self.open.remove(grant)
@@ -107,9 +113,7 @@ class Ledger:
         self.highest = effect.grant
         assert self.now_ns < effect.expires_at_ns <= self.now_ns + 1_000 * MS
         assert not self.stopped
-        if effect.direction is Direction.ENTRY:
-            assert not self.lock_down
-            assert self.quality is not ClockQuality.UNKNOWN
+        assert effect.direction is Direction.EXIT or not self.lock_down
 
     def _check_state(self) -> None:
         lane = self.state.lane

@@ -201,6 +201,15 @@ def _next(dice: random.Random, lane: Ledger) -> Input:
         i.EmergencyCleared(),
         i.JournalReported(ready=dice.random() < 0.5, commit_ms=dice.choice([1.0, 80.0])),
         i.LockDownSet(on=dice.random() < 0.2, by="ops", reason=""),
+        i.StaffRelease(
+            staff="ops",
+            key="k",
+            user="root",
+            direction=direction,
+            reason="drill",
+            request=str(now_ns),
+            expires_at_ns=now_ns + dice.choice([-1, 20_000 * MS]),
+        ),
         i.PassageCompleted(GrantNumber(0), direction, counter),
         i.RequestToExitUsed(),
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.core import crossing, lane, passage, reconcile, release
 from agent.core.effects import Phase
-from agent.core.lane import AccessGranted
+from agent.core.lane import AccessGranted, StaffGranted
 from agent.core.passage import TABLE, Signal, cell, signal_of
 from tests.core.inputs import ALL_KINDS, INPUTS
 from tests.core.play import BEGIN_NS
@@ -32,7 +32,7 @@ def test_the_strategies_make_every_input() -> None:
 
 
 def test_no_signal_is_without_an_input() -> None:
-    kinds = {kind.__name__ for kind in (*ALL_KINDS, AccessGranted)}
+    kinds = {kind.__name__ for kind in (*ALL_KINDS, AccessGranted, StaffGranted)}
     assert {signal.value.split(",")[0] for signal in Signal} == kinds
 
 
@@ -62,11 +62,11 @@ def test_an_emergency_leads_to_the_emergency_phase_from_every_phase() -> None:
         assert {p: c.otherwise for p, c in here.items()} == dict.fromkeys(Phase)
 
 
-def test_only_a_granted_access_releases() -> None:
+def test_only_a_granted_access_or_an_order_of_staff_releases() -> None:
     into_released = {
         (p, s) for p in Phase for s in Signal if Phase.RELEASED in (cell(p, s).then, cell(p, s).otherwise) and p is not Phase.RELEASED
     }
-    assert into_released == {(Phase.SECURED, Signal.ACCESS_GRANTED)}
+    assert into_released == {(Phase.SECURED, Signal.ACCESS_GRANTED), (Phase.SECURED, Signal.STAFF_GRANTED)}
 
 
 def test_the_diagram_shows_each_change_of_phase_once() -> None:

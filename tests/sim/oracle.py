@@ -18,7 +18,7 @@ def problems(log: Sequence[Line], rows: Sequence[Row], *, finished: bool = True)
 
     finished: no grant may be open any more.
     """
-    granted = [row for row in rows if row["type"] == "access.granted"]
+    granted = [row for row in rows if row["type"] in ("access.granted", "staff.granted")]
     released = [line for line in log if line["kind"] == "release" and line["result"] == "ACCEPTED"]
     passed = [line for line in log if line["kind"] == "passage_completed" and line["grant_number"]]
     return [
