@@ -15,7 +15,8 @@ import numpy.typing as npt
 from agent.biometrics.calibration import MIN_COHORT, PEOPLE_PER_COHORT_MEMBER, cohort_for
 from agent.biometrics.errors import CalibrationError
 from agent.biometrics.rates import Rate, spread, wilson
-from agent.biometrics.tail import DECLINE, GROWTH, Searches, Tail, fit, goodness, growth_of, start_of
+from agent.biometrics.tail import DECLINE, GROWTH, Tail
+from agent.biometrics.tail_fit import Searches, fit, goodness, growth_of, start_of
 from agent.biometrics.trials import People, Trials, genuine_trials, stranger_trials
 
 F64 = npt.NDArray[np.float64]

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.biometrics import tail_fit
 from agent.biometrics.errors import CalibrationError
-from agent.biometrics.tail import GROWTH, SHAPE, Searches, Tail, fit, goodness, growth_of, start_of
+from agent.biometrics.tail import GROWTH, SHAPE, Tail
+from agent.biometrics.tail_fit import Searches, fit, goodness, growth_of, start_of
 
 
 def searches(scores: np.ndarray, *, found: np.ndarray | None = None, person: np.ndarray | None = None) -> Searches:
@@ -106,6 +108,54 @@ def test_weights_count_like_repetitions() -> None:
     one, two = fit(weighted, people=100), fit(repeated, people=100)
     assert (one.share, one.start) == (pytest.approx(two.share), two.start)
     assert (one.scale, one.shape) == (pytest.approx(two.scale, rel=0.05), pytest.approx(two.shape, abs=0.05))
+
+
+def true_rates(rng: np.random.Generator, *, people: int, rosters: int, rate: float) -> np.ndarray:
+    """How often strangers truly reach the threshold for `rate`, where best scores follow Gumbel's law; one for each roster."""
+    thresholds = [fit(searches(rng.gumbel(size=people)), people=people, attempt=1).threshold(rate, people=people) for _ in range(rosters)]
+    return np.asarray(-np.expm1(-np.exp(-np.array(thresholds))))
+
+
+@pytest.mark.parametrize(("people", "within"), [(100, 0.9), (300, 0.97)])
+def test_few_people_keep_strangers_to_twice_the_target_in_nine_rosters_of_ten(people: int, within: float) -> None:
+    seed = 20261123
+    found = true_rates(np.random.default_rng(seed), people=people, rosters=300, rate=0.01)
+    assert float((found <= 0.02).mean()) >= within, seed
+    assert 0.009 <= float(found.mean()) <= 0.0125, seed
+
+
+def test_without_the_body_as_few_people_would_break_it_in_one_roster_of_six(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail_fit, "BODY_PEOPLE", 1e-9)
+    found = true_rates(np.random.default_rng(20261123), people=100, rosters=300, rate=0.01)
+    assert float((found > 0.02).mean()) > 1 / 6
+
+
+def test_a_tail_that_the_body_does_not_explain_is_believed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A roster with doubles: one person in nine finds their other name, far above everybody."""
+    rng = np.random.default_rng(9)
+    scores = rng.gumbel(size=400)
+    scores[:45] += 12
+    with_body = fit(searches(scores), people=400)
+    monkeypatch.setattr(tail_fit, "BODY_PEOPLE", 1e-9)
+    alone = fit(searches(scores), people=400)
+    assert with_body.figures() == pytest.approx(alone.figures(), rel=1e-6)
+
+
+def test_many_people_in_the_tail_outvote_a_body_that_says_otherwise() -> None:
+    seed = 10
+    rng = np.random.default_rng(seed)
+    high = rng.random(20_000) < 0.05
+    scores = np.where(high, 3 + rng.exponential(size=20_000), 3 - np.abs(rng.normal(size=20_000)))  # no Gumbel law
+    tail = fit(searches(scores), people=20_000, attempt=1)
+    assert 0.05 * np.exp(-(tail.threshold(0.002, people=20_000) - 3)) == pytest.approx(0.002, rel=0.15), seed
+
+
+@given(seed=st.integers(0, 2**32 - 1), shift=st.floats(-5, 5), stretch=st.floats(0.01, 20))
+def test_the_threshold_moves_and_stretches_with_the_scores(*, seed: int, shift: float, stretch: float) -> None:
+    scores = np.random.default_rng(seed).gumbel(size=150)
+    here = fit(searches(scores), people=150).threshold(0.01, people=150)
+    there = fit(searches(shift + stretch * scores), people=150).threshold(0.01, people=150)
+    assert there == pytest.approx(shift + stretch * here, rel=1e-6, abs=1e-6)
 
 
 def test_too_few_strangers_are_no_tail() -> None:
