@@ -53,7 +53,7 @@ CONTROLLER: Final = Assurance(
 )
 
 _WINDOW_ELSEWHERE: Final = (
-    "the window for walking through is the turnstile's own, and this program only watches it; "
+    "the window for walking through is the turnstile's own: this program only watches it, and cannot take a release back; "
     "there is no lease, so the board would obey a program that no longer knows what happens in the lane."
 )
 _ONCE_ELSEWHERE: Final = (

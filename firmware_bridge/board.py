@@ -55,7 +55,15 @@ class InputsRead:
     closed: tuple[bool, ...]
 
 
-BoardEvent = BoardOnline | BoardOffline | PulseTaken | PulseRefused | PulseUnknown | InputsRead
+@dataclass(frozen=True, slots=True)
+class BoardFaulted:
+    """The board does something that it should not, or no longer does (`active` False): an output that stays on."""
+
+    fault: str  # a short code
+    active: bool
+
+
+BoardEvent = BoardOnline | BoardOffline | BoardFaulted | PulseTaken | PulseRefused | PulseUnknown | InputsRead
 
 
 class Board(Protocol):

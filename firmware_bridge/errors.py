@@ -15,6 +15,15 @@ class MessageError(BridgeError):
     """A value that does not fit its field, or an order that makes no sense now. It is our own mistake, not the peer's."""
 
 
+class PackageAbsentError(BridgeError):
+    """A bought board needs a package that a gate with our controller does without."""
+
+    def __init__(self, package: str) -> None:
+        super().__init__(
+            f"the package {package} is not installed; install gate-agent with the extra 'boards': pip install gate-agent[boards]"
+        )
+
+
 class PortError(BridgeError):
     """The serial port cannot be used now. `port` names it; the sentence says what to do."""
 
