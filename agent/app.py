@@ -31,6 +31,7 @@ from agent.drivers.frame_slots import FrameSlots
 from agent.drivers.journal import SqliteJournal
 from agent.drivers.recognition import Recognition
 from agent.drivers.roster_loader import RosterLoader, Sources
+from agent.drivers.staff_desk import StaffDesk
 from agent.drivers.supervisor import Supervisor
 from agent.drivers.trust_store import TrustStore
 from agent.drivers.uplink import MqttUplink
@@ -140,7 +141,10 @@ class App:
             issued=lambda issued_s: clock.set_floor(_certainly_passed_s(issued_s)),
         )
         control_socket = ControlSocket(
-            config.gate.runtime_dir / "control.sock", snapshot=lambda: _snapshot(composed[0], recognition), post=self._post
+            config.gate.runtime_dir / "control.sock",
+            snapshot=lambda: _snapshot(composed[0], recognition),
+            staff=StaffDesk(site=config.gate.site, gate=config.gate.gate, keys_dir=config.staff.keys_dir),
+            post=self._post,
         )
         uplink = self._uplink(journal, clock)
         threads = [

@@ -150,6 +150,15 @@ class UplinkConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class StaffConfig:
+    keys_dir: Path = setting(
+        Path("/etc/gate-agent/staff"),
+        "Folder of NAME.pub: whose orders at the cabinet release the barrier (gate-agent barrier key); absent or empty: nobody's.",
+        low=1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     gate: GateConfig = section(GateConfig, "Who this gate is and where it keeps its state.")
     lane: LaneConfig = section(LaneConfig, "The lane, its areas and its times.")
@@ -162,6 +171,7 @@ class Config:
     roster: RosterConfig = section(RosterConfig, "Where signed rosters come from.")
     journal: JournalConfig = section(JournalConfig, "The durable record of events.")
     uplink: UplinkConfig = section(UplinkConfig, "The way to the centre.")
+    staff: StaffConfig = section(StaffConfig, "Staff who may let somebody through at the cabinet.")
 
 
 HEADING = """gate-agent: every key with its default. Delete what you do not change.

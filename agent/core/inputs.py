@@ -380,15 +380,11 @@ class StaffRelease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffRefused:
-    """An order of staff that was not believed. Nothing in it is certain but `user`: it is recorded, and nothing else is done.
-
-    Attributes:
-        direction: None where the order names none that there is.
-    """
+    """An order of staff that was not believed. Nothing in it is certain but `user`: it is recorded, and nothing else is done."""
 
     staff: str
     user: str
-    direction: Direction | None
+    direction: Direction
     reason: str
     request: str
     denial: StaffDenial

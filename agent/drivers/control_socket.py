@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.core.inputs import LockDownSet
+from agent.core.inputs import LockDownSet, StaffRefused
+from agent.drivers.staff_desk import StaffDesk
 from agent.errors import GateError
 from agent.ports import Post
 
@@ -23,10 +24,18 @@ _REQUEST_BYTES = 4096
 _PATIENCE_S = 2.0  # for one request of one peer
 _TURN_S = 0.25
 _MOST_REASON = 200  # characters
+_REQUESTS = (
+    'requests are {"ask":"snapshot"}, {"do":"lock-down","on":true|false,"reason":"..."}, '
+    '{"ask":"order"} and {"do":"release","order":"...","signature":"..."}'
+)
 
 
 class ControlSocketError(GateError):
     """The socket could not be opened, or a running agent could not be reached."""
+
+
+class NoAgentError(ControlSocketError):
+    """Nobody listens there: no agent runs, or it runs with another runtime_dir."""
 
 
 class ControlSocket:
@@ -34,13 +43,15 @@ class ControlSocket:
 
     Args:
         snapshot: gives the newest snapshot as a JSON-able value; called on this thread.
+        staff: judges orders to release; None: there are none.
     """
 
     name = "gate-control-socket"
 
-    def __init__(self, path: Path, *, snapshot: Callable[[], Mapping[str, Any]], post: Post) -> None:
+    def __init__(self, path: Path, *, snapshot: Callable[[], Mapping[str, Any]], post: Post, staff: StaffDesk | None = None) -> None:
         self._path = path
         self._snapshot = snapshot
+        self._staff = staff
         self._post = post
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
@@ -102,7 +113,7 @@ class ControlSocket:
         answer = self._answer(line, uid) if uid in {0, os.getuid()} else _refusal(f"user {uid} may not ask; use root or the agent's user")
         peer.sendall(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
 
-    def _answer(self, line: bytes, uid: int) -> Mapping[str, Any]:
+    def _answer(self, line: bytes, uid: int) -> Mapping[str, Any]:  # noqa: PLR0911  one for each request
         try:
             request = json.loads(line)
         except ValueError:
@@ -115,15 +126,28 @@ class ControlSocket:
                     return _refusal(f"a lock-down needs a reason of 1 to {_MOST_REASON} characters")
                 self._post(LockDownSet(on=on, by=_user_name(uid), reason=reason))
                 return {"ok": True}
+            case {"ask": "order", **rest} if not rest and self._staff is not None:
+                return {"ok": True, "order": self._staff.begin()}
+            case {"do": "release", "order": str(order), "signature": str(signature), **rest} if not rest and self._staff is not None:
+                return self._release(self._staff, order, signature, user=_user_name(uid))
             case _:
-                return _refusal('requests are {"ask":"snapshot"} and {"do":"lock-down","on":true|false,"reason":"..."}')
+                return _refusal(_REQUESTS)
+
+    def _release(self, staff: StaffDesk, order: str, signature: str, *, user: str) -> Mapping[str, Any]:
+        """Both what is believed and what is not goes to the core, which decides and records; the journal says what came of it."""
+        judged = staff.judge(order, signature, user=user)
+        if isinstance(judged, str):
+            return _refusal(judged)
+        self._post(judged)
+        return {"ok": True, "denial": judged.denial if isinstance(judged, StaffRefused) else None}
 
 
 def ask(path: Path, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Ask the agent that serves `path`.
 
     Raises:
-        ControlSocketError: none runs there, it does not answer, or it refuses.
+        NoAgentError: none runs there.
+        ControlSocketError: this user may not ask, it does not answer, or it refuses.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
@@ -132,6 +156,10 @@ def ask(path: Path, request: Mapping[str, Any]) -> Mapping[str, Any]:
             client.sendall(json.dumps(request).encode() + b"\n")
             with client.makefile("rb") as lines:
                 answer: dict[str, Any] = json.loads(lines.readline())
+    except PermissionError as error:
+        raise ControlSocketError(f"{path}: this user may not ask the agent; run it with sudo") from error
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise NoAgentError(f"{path}: no agent answers there ({error}); is it running, and is this its runtime_dir?") from error
     except (OSError, ValueError) as error:
         raise ControlSocketError(f"{path}: no agent answers there ({error}); is it running, and is this its runtime_dir?") from error
     if not answer.get("ok"):

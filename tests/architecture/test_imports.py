@@ -93,7 +93,7 @@ THIRD_PARTIES: Mapping[str, tuple[str, ...]] = {
     "paho": ("agent.mqtt",),
     "tuf": ("agent.roster", "agent.authority"),
     "securesystemslib": ("agent.roster", "agent.authority"),
-    "cryptography": ("agent.roster", "agent.authority"),
+    "cryptography": ("agent.roster", "agent.authority", "agent.drivers.staff_desk", "agent.diagnostics.barrier_tool.keys"),
     "cbor2": ("agent.roster", "agent.authority"),
     "sqlite_utils": ("agent.diagnostics",),
 }

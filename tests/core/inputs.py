@@ -181,7 +181,7 @@ INPUTS: Mapping[type, Callable[[int], Strategy]] = {
             i.StaffRefused,
             staff=texts,
             user=texts,
-            direction=directions | st.none(),
+            direction=directions,
             reason=texts,
             request=texts,
             denial=st.sampled_from(i.StaffDenial),

@@ -132,7 +132,7 @@ def test_an_order_is_worth_nothing_once_its_time_is_over() -> None:
 def test_an_order_that_was_not_believed_is_recorded_and_nothing_else() -> None:
     lane = Play()
     before = lane.state
-    refused = i.StaffRefused(**WORDS, direction=None, denial=StaffDenial.WRONG_SIGNATURE)
+    refused = i.StaffRefused(**WORDS, direction=Direction.EXIT, denial=StaffDenial.WRONG_SIGNATURE)
     assert denials(lane.hears(refused)) == [StaffDenial.WRONG_SIGNATURE]
     assert lane.state == before
 
