@@ -90,6 +90,7 @@ THIRD_PARTIES: Mapping[str, tuple[str, ...]] = {
     "onnx": ("models.build",),
     "joblib": ("models.build",),
     "serial": ("firmware_bridge.transport",),
+    "osdp_sys": ("firmware_bridge.osdp_session",),
     "paho": ("agent.mqtt",),
     "tuf": ("agent.roster", "agent.authority"),
     "securesystemslib": ("agent.roster", "agent.authority"),
