@@ -71,6 +71,7 @@ class BarrierDialogue:
         self._phase = Phase.UNREADY
         self._grant = 0  # ours, under way
         self._unanswered: set[int] = set()
+        self._faults_told: list[str] = []  # of ours, over once the controller is armed anew
 
     # --- what the thread says -------------------------------------------------------------------------------------------------------
 
@@ -167,7 +168,7 @@ class BarrierDialogue:
             case Happened():
                 self._happened(event, now_ns)
             case EventsLost(count):
-                self._post(BarrierFaulted(f"events_lost_{count}", active=True))
+                self._events_lost(count, now_ns)
             case HealthRead(health):
                 self.health = health
             case FrameRefused(rejected):
@@ -196,6 +197,13 @@ class BarrierDialogue:
         self._link.acknowledge(event.event.event_number)
         self._judge(now_ns)
 
+    def _events_lost(self, count: int, now_ns: int) -> None:
+        """Another host took them, or the controller's queue ran over. HELLO's counter and last outcome tell what they did, so begin anew."""
+        self._faults_told.append(f"events_lost_{count}")
+        self._post(BarrierFaulted(self._faults_told[-1], active=True))
+        if self.ready:
+            self.port_lost(f"{count} events of the controller are lost; its counter and its last grant are read again", now_ns)
+
     def _judge(self, now_ns: int) -> None:
         """Arm when the lane is at rest and every event before is told; a release that an earlier session left open is taken back first."""
         state = self._link.state
@@ -222,6 +230,8 @@ class BarrierDialogue:
         self.ready = True
         self._lamp.armed(self._hello.hello.capabilities if self._hello is not None else vocabulary.Capability(0))
         self._tell_connected(state)
+        while self._faults_told:
+            self._post(BarrierFaulted(self._faults_told.pop(), active=False))
         if self._emergency_told:
             self._emergency_told = False
             self._post(EmergencyCleared())
