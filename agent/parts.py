@@ -141,12 +141,14 @@ def attack_detection(wanted: RecognitionConfig) -> Pad | AttackDetection:
         return Pad(PadVerdict.OFF)
     try:
         pack = open_pad_pack(find_pack(wanted.pad_pack, (wanted.packs_dir,)), threads=wanted.threads)
+        running = detection(pack, most=max(FUSED_AT_LEAST, wanted.frames))
+        running.warm_up()
     except ModelError as error:
         raise GateError(
             f"presentation attack detection is required and cannot run: {error}; for a pack that was never here: "
             f"gate-agent models fetch {wanted.pad_pack}, or gate-agent models import FILE --pack {wanted.pad_pack}"
         ) from error
-    return detection(pack, most=max(FUSED_AT_LEAST, wanted.frames))
+    return running
 
 
 def expected_roster(config: Config, options: Options) -> Callable[[], Expected]:

@@ -35,6 +35,10 @@ class GraphShapeError(ModelError):
     """A graph's inputs or outputs have other names, shapes or types than its family needs."""
 
 
+class GraphFailedError(ModelError):
+    """A graph that was verified and loaded fails on an input."""
+
+
 class ToolMissingError(ModelError):
     """A package that is needed to build a pack is not installed here."""
 

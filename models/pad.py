@@ -22,12 +22,13 @@ class Pad(Protocol):
     """Tells a face in front of the camera from a picture or a screen. Its score is logged apart from the match and never mixed with it."""
 
     def score(self, image: U8, boxes: F32) -> F32:
-        """Returns one score a box, 0 (attack) to 1 (bona fide).
+        """Returns one score a box, 0 (attack) to 1 (bona fide); not a number for a box without a side, in which nothing is to be seen.
 
         image: (h, w, 3) BGR, the whole frame, because the surroundings of a face count; boxes: (n, 4) x0, y0, x1, y1 in pixels.
 
         Raises:
-            ImageError: another type or shape of picture or boxes, or a box without a side.
+            ImageError: another type or shape of picture or boxes.
+            GraphFailedError: a network fails on them.
         """
         ...
 
@@ -43,27 +44,24 @@ class MiniFasnet:
         checked(image)
         if boxes.ndim != 2 or boxes.shape[1] != 4:  # noqa: PLR2004
             raise ImageError(f"boxes of shape {boxes.shape} were given; they must be (n, 4): x0, y0, x1, y1")
-        scores = np.zeros(len(boxes), dtype=np.float32)
-        if len(boxes) == 0:
+        scores = np.full(len(boxes), np.nan, dtype=np.float32)
+        seen = np.flatnonzero(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1))
+        if len(seen) == 0:
             return scores
+        scores[seen] = 0
         for session, crop in self._looks:
-            pictures = np.stack([_look(image, box, crop) for box in boxes])
-            scores += _softmax(session.run(planes(pictures)))[:, LIVE] / np.float32(len(self._looks))
+            pictures = np.stack([_look(image, boxes[each], crop) for each in seen])
+            scores[seen] += _softmax(session.run(planes(pictures)))[:, LIVE] / np.float32(len(self._looks))
         return scores
 
 
 def surroundings(box: F32, *, crop: float, width: int, height: int) -> tuple[int, int, int, int]:
     """Returns x0, y0, x1, y1 of what is looked at: the box times `crop` about its centre, shrunk and moved until it lies in the picture.
 
-    It is what the networks learned from: they have never seen a black rim. box: (4,); x1 and y1 just outside.
-
-    Raises:
-        ImageError: the box has no side, or is not finite.
+    It is what the networks learned from: they have never seen a black rim. box: (4,) with sides of a pixel or more; x1, y1 just outside.
     """
     x0, y0, x1, y1 = (float(each) for each in box)
     wide, high = x1 - x0, y1 - y0
-    if not (np.isfinite(box).all() and min(wide, high) >= 1):
-        raise ImageError(f"a face's box {box.tolist()} was given; it needs a width and a height of a pixel or more")
     times = min(crop, (width - 1) / wide, (height - 1) / high)
     half_wide, half_high = wide * times / 2, high * times / 2
     centre_x = min(max((x0 + x1) / 2, half_wide), width - 1 - half_wide)

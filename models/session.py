@@ -11,7 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from models.digests import read_verified
-from models.errors import GraphShapeError, PackDamagedError, PackMissingError
+from models.errors import GraphFailedError, GraphShapeError, PackDamagedError, PackMissingError
 from models.families import FREE_OR_ONE, GraphSpec, Shape
 
 F32 = NDArray[np.float32]
@@ -40,24 +40,34 @@ class Session:
         content = read_verified(file, sha256=sha256, error=PackDamagedError, missing=PackMissingError, remedy=BUILD_AGAIN)
         try:
             with _in_memory(content) as same_bytes:
-                self._session = onnxruntime.InferenceSession(same_bytes, _options(threads), providers=["CPUExecutionProvider"])
+                self._session = onnxruntime.InferenceSession(same_bytes, _options(spec, threads), providers=["CPUExecutionProvider"])
         # onnxruntime raises a dozen unrelated classes, all straight from Exception.
         except Exception as reason:
             raise PackDamagedError(f"{file} cannot be loaded by onnxruntime ({_first_line(reason)}); {BUILD_AGAIN}") from reason
         _check(self._session, spec, file)
+        self._file = file
         self._input, self._outputs = spec.input_name, [name for name, _ in spec.outputs]
         batch = self._session.get_inputs()[0].shape[0]
         self.batch_max: int | None = batch if isinstance(batch, int) else None
         """Most inputs of one call; None: as many as one likes."""
 
     def run(self, image: F32) -> F32:
-        """Returns the graph's first output for one input; both as the graph's GraphSpec says."""
-        output: F32 = self._session.run(self._outputs[:1], {self._input: image})[0]
+        """Returns the graph's first output for one input; both as the graph's GraphSpec says. Raises GraphFailedError."""
+        output: F32 = self._run(self._outputs[:1], image)[0]
         return output
 
     def run_all(self, image: F32) -> list[F32]:
-        """Returns every output, in the order of the GraphSpec."""
-        outputs: list[F32] = self._session.run(self._outputs, {self._input: image})
+        """Returns every output, in the order of the GraphSpec. Raises GraphFailedError."""
+        return self._run(self._outputs, image)
+
+    def _run(self, wanted: list[str], image: F32) -> list[F32]:
+        try:
+            outputs: list[F32] = self._session.run(wanted, {self._input: image})
+        # onnxruntime raises a dozen unrelated classes, all straight from Exception.
+        except Exception as reason:
+            raise GraphFailedError(
+                f"{self._file} fails on an input of shape {image.shape} ({_first_line(reason)}); {BUILD_AGAIN}, or use another pack"
+            ) from reason
         return outputs
 
 
@@ -80,15 +90,15 @@ def give_back_memory() -> None:
         trim(0)
 
 
-def _options(threads: int) -> onnxruntime.SessionOptions:
+def _options(spec: GraphSpec, threads: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning threads take the core from the camera
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # The arena never gives back what one crowded frame took; measured, plain allocation is as fast here.
-    options.enable_cpu_mem_arena = False
+    # The arena never gives back what one crowded frame took. With inputs of any number plain allocation is as fast; with few sizes it is not.
+    options.enable_cpu_mem_arena = spec.few_sizes
     # A memory pattern is planned and kept for every new input shape: with batches and pyramids of changing size that is a slow leak.
     options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors only: what goes wrong is raised, not printed

@@ -11,6 +11,7 @@ import numpy as np
 
 from agent.core.inputs import Box, Pad, PadVerdict
 from agent.vision.frame import U8
+from models.errors import GraphFailedError
 from models.pack import PadPack
 from models.pad import Pad as PadNetwork
 
@@ -49,6 +50,16 @@ class Detection:
         self._network = network
         self._bona_fide_min, self._attack_max = bona_fide_min, attack_max
         self._frames, self._most = frames, max(most, frames)
+
+    def warm_up(self) -> None:
+        """Runs the networks once, so that what fails fails before anybody comes, and the first person does not wait.
+
+        Raises:
+            ModelError: they cannot run, or give no number.
+        """
+        (score,) = self._network.score(np.zeros((480, 640, 3), dtype=np.uint8), np.array([[270, 190, 370, 290]], dtype=np.float32))
+        if not np.isfinite(score):
+            raise GraphFailedError(f"the networks give {score} for a black picture, not a score of 0 to 1; use another pack")
 
     def scored(self, scores: Scores, image: U8, box: Box) -> Scores:
         score = self._network.score(image, np.array([[box.x0, box.y0, box.x1, box.y1]], dtype=np.float32))[0]

@@ -24,6 +24,7 @@ from agent.core.inputs import (
     SampleRefused,
     TrackLost,
 )
+from agent.errors import GateError
 from agent.vision.evidence import Evidence, Verdict, judged
 from agent.vision.frame import F32, Frame
 from agent.vision.pad import AttackDetection, Fixed
@@ -33,6 +34,7 @@ from agent.vision.sight import SEARCH_EVERY, About, CameraState, Sight, View
 from agent.vision.tracker import Track, advance, overlaps
 from agent.vision.watching import replaced, watch
 from models.detector import Detections
+from models.errors import ModelError
 
 __all__ = ["SEARCH_EVERY", "CameraState", "Recogniser", "Sight"]
 
@@ -78,7 +80,26 @@ class Recogniser:
         gallery: Gallery | None,
         watched: TrackId | None,
     ) -> Sight:
-        """Returns the camera's next state and what the core is to be told. gallery: None until a roster is in force; nobody is compared."""
+        """Returns the camera's next state and what the core is to be told. gallery: None until a roster is in force; nobody is compared.
+
+        Raises:
+            GateError: a model fails on the frame.
+        """
+        try:
+            return self._seen(state, frame, camera=camera, direction=direction, gallery=gallery, watched=watched)
+        except ModelError as error:
+            raise GateError(str(error)) from error
+
+    def _seen(
+        self,
+        state: CameraState,
+        frame: Frame,
+        *,
+        camera: str,
+        direction: Direction,
+        gallery: Gallery | None,
+        watched: TrackId | None,
+    ) -> Sight:
         found, searched = self._faces(state, frame)
         moved = advance(state.tracks, found.boxes, frame.captured_at_ns)
         size = (frame.image.shape[1], frame.image.shape[0])

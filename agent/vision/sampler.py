@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from agent.biometrics.quality import Bounds, fault, measure
 from agent.biometrics.template import Metric
@@ -17,6 +18,10 @@ from models.pack import Pack, find_pack, open_pack
 FACE_SIDE_IN_EYE_DISTANCES = 2.5
 """Side of a detector's box over the distance between the eyes; measured on the two portraits of the demo: 2.5 and 2.6. A detector asked
 for faces of that side finds most of two thirds of it too: they are told to come closer."""
+
+
+LANDMARKS_MIN_PX = 2.0
+"""Least extent of a face's landmarks, in one direction at least: what an alignment needs, and far below the smallest face looked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +65,7 @@ class Sampler:
         return self._certain(self.pack.detector.refine(image, boxes))
 
     def _certain(self, found: Detections) -> Detections:
-        sure = found.scores >= self._least_score
+        sure = (found.scores >= self._least_score) & _spans(found)
         return found if sure.all() else Detections(found.boxes[sure], found.scores[sure], found.landmarks[sure])
 
     def aligned(self, image: U8, landmarks: F32) -> U8:
@@ -100,6 +105,14 @@ class Sampler:
         self.detect(np.zeros((480, 640, 3), dtype=np.uint8))
         self.refine(np.zeros((480, 640, 3), dtype=np.uint8), np.array([[200, 100, 400, 300]], dtype=np.float32))
         self.pack.embedder.embed(np.zeros((1, side, side, 3), dtype=np.uint8))
+
+
+def _spans(found: Detections) -> npt.NDArray[np.bool_]:
+    """Which finds have an extent (n,): a network can answer with a box without a side or with landmarks in one point. That is no face."""
+    finite = np.isfinite(found.boxes).all(axis=1) & np.isfinite(found.landmarks).all(axis=(1, 2))
+    sides = (found.boxes[:, 2:] - found.boxes[:, :2]).min(axis=1, initial=np.inf)
+    extent = np.ptp(found.landmarks, axis=1).max(axis=1, initial=0)
+    return np.asarray(finite & (sides >= 1) & (extent >= LANDMARKS_MIN_PX))
 
 
 def open_sampler(name: str, folders: tuple[Path, ...], *, threads: int, bounds: Bounds) -> Sampler:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agent.core.identity import Direction
@@ -16,10 +18,15 @@ from agent.drivers.camera import Camera, CameraOptions
 from agent.drivers.frame_slots import FrameSlots
 from agent.drivers.recognition import Recognition
 from agent.errors import GateError
-from agent.vision.frame import Frame
+from agent.vision.frame import U8, Frame
+from agent.vision.pad import detection
 from agent.vision.recogniser import Recogniser
+from agent.vision.sampler import Sampler
+from models.detector import Detections
+from models.pack import open_pad_pack
 from tests.camera.lane import DEADLINE_S, Posted
 from tests.camera.scripted import ScriptedCamera, Show
+from tests.sim import pad_pack
 from tests.vision import pack
 from tests.vision.test_recogniser import scene
 
@@ -205,3 +212,79 @@ def test_whoever_installs_a_camera_is_shown_the_figures_of_the_nearest_face() ->
     assert view["at"] == pytest.approx([0.5, 200 / 480], abs=0.02)
     assert view["eye_distance_px"] == pytest.approx(60, abs=3)
     assert set(view["quality"]) == {"eye_distance_px", "yaw", "blur", "brightness", "clipped"}
+
+
+class WithNothing:
+    """The detector, which also finds a face without an extent in each picture: `harm` is done to a copy of the real one."""
+
+    def __init__(self, harm: Callable[[Detections], None]) -> None:
+        self._detector, self._harm = pack.sampler().pack.detector, harm
+
+    def detect(self, image: U8, *, min_face_px: int) -> Detections:
+        return self._more(self._detector.detect(image, min_face_px=min_face_px))
+
+    def refine(self, image: U8, boxes: np.ndarray) -> Detections:
+        return self._more(self._detector.refine(image, boxes))
+
+    def _more(self, found: Detections) -> Detections:
+        nothing = Detections(found.boxes.copy(), found.scores, found.landmarks.copy())
+        self._harm(nothing)
+        return Detections(*(np.concatenate([getattr(d, name) for d in (nothing, found)]) for name in ("boxes", "scores", "landmarks")))
+
+
+def no_width(found: Detections) -> None:
+    found.boxes[:, 2] = found.boxes[:, 0]
+
+
+def no_number(found: Detections) -> None:
+    found.boxes[:, 1] = np.nan
+
+
+def one_point(found: Detections) -> None:
+    found.landmarks[:] = found.landmarks[:, :1]
+
+
+def test_landmarks_in_one_point_are_no_face_in_a_picture_for_enrolment_either() -> None:
+    sampler = Sampler(replace(pack.sampler().pack, detector=WithNothing(one_point)), pack.BOUNDS)
+    assert len(sampler.sample_faces(scene(("astronaut", 320, 60)))) == 1
+
+
+@pytest.mark.parametrize("harm", [no_width, no_number])
+def test_a_find_without_an_extent_is_no_face_and_hinders_nobody(harm: Callable[[Detections], None], tmp_path: Path) -> None:
+    def opened() -> Recogniser:
+        sampler = Sampler(replace(pack.sampler().pack, detector=WithNothing(harm)), pack.BOUNDS)
+        return Recogniser(sampler, frames=3, pad=detection(open_pad_pack(pad_pack.write_pack(tmp_path, pad_pack.by_colour())), most=5))
+
+    posted, slots = Posted(), FrameSlots(["entry"])
+    with running(slots, posted, opened=opened) as thread:
+        thread.use(pack.gallery_of("astronaut"))
+        for number in range(1, 6):
+            slots.put("entry", Frame(number, number * 66_000_000, scene(("astronaut", 320, 60), seed=number)))
+            assert slots.wait_until_done("entry", DEADLINE_S)
+    assert [p.pad.verdict for p in probes(posted.inputs)] == [PadVerdict.INCONCLUSIVE] * 2 + [PadVerdict.BONA_FIDE] * 3
+    assert [r.ready for r in reports(posted.inputs)] == [True]
+
+
+def test_attack_detection_that_fails_on_a_face_is_told_in_a_sentence_and_another_pack_is_used_when_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(driver, "PAUSE_S", 0.02)
+    folders = [pad_pack.write_pack(tmp_path / str(n), made()) for n, made in enumerate((pad_pack.fails_on_light, pad_pack.by_colour))]
+    tries = iter(folders)
+
+    def opened() -> Recogniser:
+        running_pad = detection(open_pad_pack(next(tries)), most=5)
+        running_pad.warm_up()
+        return Recogniser(pack.sampler(), frames=3, pad=running_pad)
+
+    posted, slots = Posted(), FrameSlots(["entry"])
+    with running(slots, posted, opened=opened) as thread:
+        thread.use(pack.gallery_of("astronaut"))
+        slots.put("entry", Frame(1, 66_000_000, scene(("astronaut", 320, 60))))
+        posted.wait(lambda inputs: [r.ready for r in reports(inputs)] == [True, False, True])
+        assert probes(posted.inputs) == []
+        slots.put("entry", Frame(2, 132_000_000, scene(("astronaut", 320, 60))))
+        posted.wait(probes)
+    (failed,) = [r.detail for r in reports(posted.inputs) if not r.ready]
+    assert f"{folders[0] / 'near.onnx'} fails on an input of shape (1, 3, 80, 80)" in failed
+    assert [record.exc_info for record in caplog.records] == [None] * len(caplog.records), "a sentence, no traceback"

@@ -116,9 +116,16 @@ def test_what_is_looked_at_is_the_box_times_the_crop_moved_into_the_picture() ->
     assert surroundings(np.array([0, 0, 100, 100], np.float32), crop=2.0, width=640, height=480) == (0, 0, 201, 201)
 
 
-def test_no_box_gives_no_score_and_a_box_without_a_side_is_refused(pad: MiniFasnet) -> None:
+def test_a_box_without_a_side_has_no_score_and_the_others_have_theirs(pad: MiniFasnet) -> None:
+    frame = np.random.default_rng(SEED).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    face, nothing = [250, 180, 330, 280], ([10, 10, 10, 50], [60, 50, 10, 10], [np.nan, 0, 5, 5], [0, 0, np.inf, 9], [5, 5, 5.4, 90])
+    scores = pad.score(frame, np.array([nothing[0], face, *nothing[1:]], np.float32))
+    assert np.isnan(scores).tolist() == [True, False, True, True, True, True]
+    assert scores[1] == pad.score(frame, np.array([face], np.float32))[0]
+
+
+def test_no_box_gives_no_score_and_what_is_no_box_is_refused(pad: MiniFasnet) -> None:
     frame = np.zeros((480, 640, 3), np.uint8)
     assert pad.score(frame, np.empty((0, 4), np.float32)).tolist() == []
-    for wrong in ([[10, 10, 10, 50]], [[np.nan, 0, 5, 5]], [10, 10, 50, 50]):
-        with pytest.raises(ImageError):
-            pad.score(frame, np.array(wrong, np.float32))
+    with pytest.raises(ImageError, match=r"must be \(n, 4\)"):
+        pad.score(frame, np.array([10, 10, 50, 50], np.float32))

@@ -8,7 +8,7 @@ import pytest
 
 from models.build.graph import GraphWriter
 from models.digests import sha256_hex
-from models.errors import GraphShapeError, PackDamagedError, PackMissingError
+from models.errors import GraphFailedError, GraphShapeError, PackDamagedError, PackMissingError
 from models.families import GraphSpec
 from models.session import Session
 
@@ -30,6 +30,12 @@ def test_a_graph_that_fits_runs(tmp_path: Path) -> None:
     session = opened(tmp_path, graph())
     image = np.array([-1.0, 2.0] * 48, dtype=np.float32).reshape(2, 3, 4, 4)
     assert session.run(image).tolist() == np.maximum(image, 0).tolist()
+
+
+def test_a_graph_that_fails_on_an_input_is_named_with_what_it_was_given(tmp_path: Path) -> None:
+    session = opened(tmp_path, graph())
+    with pytest.raises(GraphFailedError, match=r"toy\.onnx fails on an input of shape \(2, 3, 5, 4\) .*use another pack"):
+        session.run(np.zeros((2, 3, 5, 4), np.float32))
 
 
 def test_one_flipped_bit_is_refused_whatever_it_does_to_the_graph(tmp_path: Path) -> None:

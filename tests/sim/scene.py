@@ -34,20 +34,20 @@ class Pictures:
 
 def draw(people: Mapping[str, Portrait]) -> Mapping[str, Pictures]:
     """The pictures of each person, and of nobody."""
-    return {name: _of(person) for name, person in people.items()} | {NOBODY: Pictures((), _jpegs(walkup.empty_lane(frames=10, size=SIZE)))}
+    return {name: _of(person) for name, person in people.items()} | {NOBODY: Pictures((), jpegs(walkup.empty_lane(frames=10, size=SIZE)))}
 
 
 def _of(person: Portrait) -> Pictures:
     come = walkup.walk_up(person, frames=WALK_FRAMES, size=SIZE, from_eye_px=30, to_eye_px=NEAR_EYE_PX)
     stand = walkup.walk_up(person, frames=STAND_FRAMES, size=SIZE, from_eye_px=NEAR_EYE_PX, to_eye_px=NEAR_EYE_PX)
-    return Pictures(_jpegs(come), _jpegs(stand))
+    return Pictures(jpegs(come), jpegs(stand))
 
 
-def _jpegs(frames: Iterator[U8]) -> tuple[bytes, ...]:
+def jpegs(frames: Iterator[U8]) -> tuple[bytes, ...]:
     return tuple(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes() for frame in frames)
 
 
-_BLACK = _jpegs(iter([np.full((SIZE[1], SIZE[0], 3), level, np.uint8) for level in (3, 4)]))
+_BLACK = jpegs(iter([np.full((SIZE[1], SIZE[0], 3), level, np.uint8) for level in (3, 4)]))
 
 
 class Scene:

@@ -9,6 +9,7 @@ from agent.diagnostics.walkup import walk_up
 from agent.vision.frame import Frame
 from agent.vision.pad import Detection
 from agent.vision.recogniser import CameraState, Recogniser
+from models.errors import GraphFailedError
 from models.picture import F32, U8
 from tests.vision import pack
 
@@ -79,3 +80,9 @@ def test_a_walk_up_is_scored_on_the_frames_of_its_probes_and_inconclusive_before
     assert len(network.shown) == len(found), "no frame is scored that makes no probe"
     assert [pad.verdict for pad in found[:3]] == [PadVerdict.INCONCLUSIVE, PadVerdict.INCONCLUSIVE, PadVerdict.BONA_FIDE]
     assert {pad.verdict for pad in found[2:]} == {PadVerdict.BONA_FIDE}
+
+
+def test_networks_that_give_no_number_do_not_warm_up() -> None:
+    running, _ = detection(float("nan"))
+    with pytest.raises(GraphFailedError, match="give nan for a black picture"):
+        running.warm_up()

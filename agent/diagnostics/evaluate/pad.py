@@ -58,7 +58,11 @@ def score_presentations(
             failures[file] = str(found)
             continue
         box = np.array([[found.box.x0, found.box.y0, found.box.x1, found.box.y1]], dtype=np.float32)
-        scores[file] = float(network.score(image, box)[0])
+        score = float(network.score(image, box)[0])
+        if np.isfinite(score):
+            scores[file] = score
+        else:
+            failures[file] = "the attack detection gives no score for the face"
     return scores, failures
 
 
