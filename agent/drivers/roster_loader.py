@@ -60,7 +60,7 @@ class RosterLoader:
     Args:
         expected: says what this gate is set up for, asked at each look; raises RosterError while that cannot be said (no model pack yet).
         use: takes the new gallery: one reference assignment in the recognition thread.
-        post: takes RosterLoaded and RosterRefused, and LockDownSet once trust.db can say what it could not say at the start.
+        post: takes RosterLoaded and RosterRefused, and LockDownSet where the lane is locked down because nobody knows whether it was.
         issued: told the newest signed issue time, seconds since 1970, with each release that is installed: the clock's floor.
     """
 
@@ -86,7 +86,7 @@ class RosterLoader:
         self._use = use
         self._post = post
         self._issued = issued
-        self._lock_down_unknown = store.fault is not None
+        self._lock_down_doubt = store.lock_down_doubt()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._fresh_ns = time.monotonic_ns()
@@ -123,12 +123,12 @@ class RosterLoader:
         """One look: at trust.db until its roster is in force, then at the folder."""
         self._fresh_ns = time.monotonic_ns()
         was_out = self._store.fault is not None
+        if self._lock_down_doubt is not None:
+            self._post(LockDownSet(on=True, by="gate-agent", reason=f"{self._lock_down_doubt}: locked down until somebody frees the lane"))
+            self._lock_down_doubt = None
         if not self._store.reopen() and self._store.fault is not None:
             self._say_kept_refusal(self._store.fault)
             return
-        if self._lock_down_unknown:
-            self._lock_down_unknown = False
-            self._post(LockDownSet(on=self._store.lock_down(), by="trust.db", reason="as it is stored there, now that it can be read"))
         conditions = self._conditions_now()
         if was_out or conditions != self._conditions:
             self._conditions = conditions
@@ -191,12 +191,13 @@ class RosterLoader:
             return
         floors = self._store.floors()
         moment = self._clock.now()
-        repository = FolderRepository(self._sources.folder)
-        release = trust.verify_offer(repository, root=self._root(), kept=kept, floors=floors, moment=moment)
-        roster, gallery = self._read(release)
-        trust.admit_time(roster, moment)
-        floors = trust.raised(floors, release, roster)
-        self._store.install(release, floors)
+        with self._store.incoming() as copy:
+            repository = FolderRepository(self._sources.folder, copy=copy)
+            release = trust.verify_offer(repository, root=self._root(), kept=kept, floors=floors, moment=moment)
+            roster, gallery = self._read(release)
+            trust.admit_time(roster, moment)
+            floors = trust.raised(floors, release, roster)
+            self._store.install(release, floors)
         self._issued(floors.issued_s)
         self._refusal = None
         if release.version != self._in_force:
@@ -225,9 +226,13 @@ class RosterLoader:
             raise RosterError(Reason.UNREADABLE, sentence) from error
 
     def _read(self, release: Release) -> tuple[Roster, Gallery]:
-        roster = codec.decode(release.document)
-        trust.admit(roster, release=release, expected=self._expected())
-        return roster, gallery_of(roster, read_key(self._sources.site_key))
+        try:
+            with release.document.open("rb") as source:
+                roster = codec.read(source)
+                trust.admit(roster, release=release, expected=self._expected())
+                return roster, gallery_of(roster, read_key(self._sources.site_key), source=source)
+        except OSError as error:
+            raise RosterError(Reason.UNREADABLE, f"the gate's own copy of the roster cannot be read ({error}); mend the disk") from error
 
     def _put_in_force(self, roster: Roster, gallery: Gallery) -> None:
         self._use(gallery)

@@ -1,6 +1,10 @@
-"""trust.db: what this gate may trust, and the lane's lock-down. One connection, one lock, every write one durable transaction.
+"""trust.db: what this gate may trust. One connection, one lock, every write one durable transaction. Beside it, the lane's lock-down.
 
-A missing file is a first start and is made. A file that is there and is not whole is never replaced: it holds the floors that keep an old
+The document of the release in force is one of two files beside trust.db, which says which: the next document is copied into the other one,
+verified there, forced to the disk, and comes into force with its metadata and floors in one transaction. So it never lies in memory whole,
+and nobody waits for the store while a large one is written.
+
+A missing trust.db is a first start and is made. One that is there and is not whole is never replaced: it holds the floors that keep an old
 roster out. The store then has a `fault`, entry is out of service, and `reopen` succeeds once a person has set the file aside
 (docs/ROSTER.md, "When trust.db is damaged").
 """
@@ -15,20 +19,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from agent.drivers.lock_down_file import LockDownFile, sync_folder
 from agent.roster.errors import Reason, RosterError
 from agent.roster.trust import NO_FLOORS, Floors, Release
 
 APPLICATION_ID: Final = 0x47415445
 """Marks the file as ours in its first hundred bytes: "GATE"."""
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _SCHEMA = """
 CREATE TABLE metadata (name TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;
-CREATE TABLE roster (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, document BLOB NOT NULL) STRICT;
+CREATE TABLE roster (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, slot INTEGER NOT NULL CHECK (slot IN (0, 1))) STRICT;
 CREATE TABLE floor (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-CREATE TABLE lane (id INTEGER PRIMARY KEY CHECK (id = 1), lock_down INTEGER NOT NULL CHECK (lock_down IN (0, 1))) STRICT;
-INSERT INTO lane VALUES (1, 0);
 """
+_DOCUMENTS = ("roster-0.cbor", "roster-1.cbor")
+"""The two places of a document, by slot."""
+LOCK_DOWN = "lock-down"
 _ISSUED = "time"
 """Name of the row of `floor` that holds the newest signed issue time."""
 
@@ -46,7 +52,7 @@ class Stored:
     """The release in force."""
 
     version: int
-    document: bytes
+    document: Path
     metadata: Mapping[str, bytes]
 
 
@@ -62,26 +68,28 @@ class TrustStore:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self.fault: RosterError | None = None
-        self._unstored_lock_down: bool | None = None  # said while the file could not take it
+        self._lock_down = LockDownFile(path.with_name(LOCK_DOWN), first_start=not os.path.lexists(path))
         self.reopen()
 
     def reopen(self) -> bool:
-        """Try to open the file, and to store a lock-down that it could not take before; True when it can be used."""
+        """Try to open the file, and to store a lock-down that the disk would not take before; True when trust.db can be used."""
+        with suppress(OSError):  # still full or failing; the next look tries again
+            self._lock_down.store_again()
         with self._lock:
-            try:
-                if self._connection is None:
+            if self._connection is None:
+                try:
                     self._connection = _open(self._path)
                     self.fault = None
-                if self._unstored_lock_down is not None:
-                    with suppress(sqlite3.OperationalError):  # still full or locked; the next look tries again
-                        _set_lock_down(self._connection, on=self._unstored_lock_down)
-                        self._unstored_lock_down = None
-            except (OSError, sqlite3.Error, RosterError) as error:
-                if self._connection is not None:
-                    self._connection.close()
-                    self._connection = None
-                self.fault = _fault(self._path, error)
+                    self._discard_but(_slot(self._connection))
+                except (OSError, sqlite3.Error, RosterError) as error:
+                    self._shut(error)
             return self._connection is not None
+
+    def _shut(self, error: Exception) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self.fault = _fault(self._path, error)
 
     def close(self) -> None:
         with self._lock:
@@ -99,10 +107,25 @@ class TrustStore:
     def load(self) -> Stored | None:
         """The release in force; None before the first. Raises RosterError (DAMAGED_STORE)."""
         with self._use() as connection:
-            row = connection.execute("SELECT version, document FROM roster").fetchone()
+            row = connection.execute("SELECT version, slot FROM roster").fetchone()
             if row is None:
                 return None
-            return Stored(version=row[0], document=row[1], metadata=MappingProxyType(_metadata(connection)))
+            return Stored(version=row[0], document=self._document(row[1]), metadata=MappingProxyType(_metadata(connection)))
+
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """Where the next release's document may be written while it is verified: gone afterwards, unless `install` put it in force.
+
+        Raises:
+            RosterError: DAMAGED_STORE.
+        """
+        with self._use() as connection:
+            free = self._document(_free_slot(connection))
+        try:
+            yield free
+        finally:
+            with suppress(RosterError), self._use() as connection:
+                self._discard_but(_slot(connection))
 
     def metadata(self) -> Mapping[str, bytes]:
         """Metadata of the release in force; empty before the first. Raises RosterError (DAMAGED_STORE)."""
@@ -110,45 +133,61 @@ class TrustStore:
             return MappingProxyType(_metadata(connection))
 
     def install(self, release: Release, floors: Floors) -> None:
-        """Put a release in force: people, metadata and floors in one transaction.
+        """Put a release in force, of which the document lies where `incoming` said: people, metadata and floors in one transaction.
 
         Raises:
             RosterError: NOT_STORED; nothing has changed.
         """
+        try:
+            _sync(release.document)
+        except OSError as error:
+            raise self._not_stored(error) from error
         with self._use() as connection:
+            slot = _free_slot(connection)
+            assert release.document == self._document(slot)
             try:
                 with _transaction(connection):
                     connection.execute("DELETE FROM metadata")
                     connection.executemany("INSERT INTO metadata VALUES (?, ?)", release.metadata.items())
                     connection.execute("DELETE FROM floor")
                     connection.executemany("INSERT INTO floor VALUES (?, ?)", [*floors.versions.items(), (_ISSUED, floors.issued_s)])
-                    connection.execute("INSERT OR REPLACE INTO roster VALUES (1, ?, ?)", (release.version, release.document))
+                    connection.execute("INSERT OR REPLACE INTO roster VALUES (1, ?, ?)", (release.version, slot))
             except sqlite3.OperationalError as error:  # full, read-only, failing; damage is another class and ends in _use
-                sentence = f"the roster is genuine, but {self._path} would not take it ({error}); make room on the disk"
-                raise RosterError(Reason.NOT_STORED, sentence) from error
+                raise self._not_stored(error) from error
             # Everything into the main file: a -wal that is lost later must not take the floors back.
             with suppress(sqlite3.OperationalError):
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def _not_stored(self, error: Exception) -> RosterError:
+        sentence = f"the roster is genuine, but {self._path.parent} would not take it ({error}); make room on the disk"
+        return RosterError(Reason.NOT_STORED, sentence)
+
+    def _document(self, slot: int) -> Path:
+        return self._path.with_name(_DOCUMENTS[slot])
+
+    def _discard_but(self, slot: int | None) -> None:
+        """Remove documents that are not in force: of a release that was refused, replaced, or being copied when the power failed."""
+        for other in {0, 1} - {slot}:
+            with suppress(OSError):  # it is in nobody's way; the next look tries again
+                self._document(other).unlink(missing_ok=True)
+
     # --- lock-down, by the control thread ---
 
     def lock_down(self) -> bool:
-        """As stored. A file that cannot be read counts as locked down: entry is out of service then in any case."""
-        try:
-            with self._use() as connection:
-                return bool(connection.execute("SELECT lock_down FROM lane").fetchone()[0])
-        except (RosterError, TypeError):
-            return True
+        """Whether the lane is locked down, also while trust.db cannot be used. What is not known counts as locked down."""
+        return self._lock_down.on
+
+    def lock_down_doubt(self) -> str | None:
+        """Why the lane counts as locked down although nobody may have said so; None when it is known."""
+        return self._lock_down.doubt
 
     def set_lock_down(self, *, on: bool) -> None:
-        """Durable when it returns. Raises RosterError: it acts now, but a restart would forget it until the file can be used again."""
-        self._unstored_lock_down = on
-        with self._use() as connection:
-            try:
-                _set_lock_down(connection, on=on)
-                self._unstored_lock_down = None
-            except sqlite3.OperationalError as error:
-                raise RosterError(Reason.NOT_STORED, f"{self._path} would not take the lock-down ({error}); mend the disk") from error
+        """Durable when it returns. Raises RosterError: it acts now, but a restart would forget it until the disk takes it."""
+        try:
+            self._lock_down.set(on=on)
+        except OSError as error:
+            sentence = f"{self._path.with_name(LOCK_DOWN)} would not take the lock-down ({error.strerror}); mend the disk"
+            raise RosterError(Reason.NOT_STORED, sentence) from error
 
     @contextmanager
     def _use(self) -> Iterator[sqlite3.Connection]:
@@ -159,15 +198,25 @@ class TrustStore:
             try:
                 yield self._connection
             except sqlite3.Error as error:
-                self._connection.close()
-                self._connection = None
-                self.fault = _fault(self._path, error)
-                raise self.fault from error
+                self._shut(error)
+                raise _fault(self._path, error) from error
 
 
-def _set_lock_down(connection: sqlite3.Connection, *, on: bool) -> None:
-    with _transaction(connection):
-        connection.execute("UPDATE lane SET lock_down = ?", (int(on),))
+def _slot(connection: sqlite3.Connection) -> int | None:
+    """Where the document in force lies; None before the first."""
+    row = connection.execute("SELECT slot FROM roster").fetchone()
+    return None if row is None else row[0]
+
+
+def _free_slot(connection: sqlite3.Connection) -> int:
+    return 0 if _slot(connection) != 0 else 1
+
+
+def _sync(file: Path) -> None:
+    """Force a file and its place in its folder to the disk. Raises OSError."""
+    with file.open("rb") as source:
+        os.fsync(source.fileno())
+    sync_folder(file.parent)
 
 
 def _floors(connection: sqlite3.Connection) -> Floors:
@@ -197,8 +246,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _open(path: Path) -> sqlite3.Connection:
     if not path.exists():
         _create(path)
-    # No statement is kept for the next time: it would keep its values too, of which one is the whole document.
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=0)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
         _check(connection, path)
@@ -220,8 +268,6 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise RosterError(Reason.DAMAGED_STORE, f"{path} is damaged ({verdict}); {_SET_ASIDE}")
-    if connection.execute("SELECT count(*) FROM lane").fetchone()[0] != 1:
-        raise RosterError(Reason.DAMAGED_STORE, f"{path} does not say whether the lane is locked down; {_SET_ASIDE}")
 
 
 def _create(path: Path) -> None:
@@ -241,11 +287,7 @@ def _create(path: Path) -> None:
     finally:
         connection.close()
     beside.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def _fault(path: Path, error: Exception) -> RosterError:

@@ -4,9 +4,11 @@ A document that decodes is well formed; whether this gate may use it is `trust.a
 """
 
 import gc
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import BinaryIO
 
 import cbor2
 
@@ -14,6 +16,7 @@ from agent.biometrics.calibration import Calibration
 from agent.biometrics.errors import CalibrationError
 from agent.biometrics.template import Metric
 from agent.core.identity import AccessRule, Area, Interval
+from agent.errors import GateError
 from agent.roster.document import (
     AREAS_MAX,
     DOCUMENT_BYTES_MAX,
@@ -38,7 +41,7 @@ from agent.roster.document import (
 )
 from agent.roster.errors import Reason, RosterError
 from agent.roster.fields import Fields, integer, label, malformed, sequence
-from agent.roster.people_reader import PeopleReader
+from agent.roster.people_reader import SEALED, PeopleReader
 
 _DEPTH_MAX = 8
 _DAY_MINUTES = 1440
@@ -114,10 +117,43 @@ def decode(data: bytes) -> Roster:
     Raises:
         RosterError: MALFORMED, TOO_LARGE, or NOT_IMPLEMENTED for a part of the format that this version does not carry out.
     """
-    if len(data) > DOCUMENT_BYTES_MAX:
-        raise RosterError(Reason.TOO_LARGE, f"the roster has {len(data)} bytes; the limit is {DOCUMENT_BYTES_MAX}")
+    _check_length(len(data))
+    reader = PeopleReader()
     with _without_collection():
-        return _read(data)
+        return _roster(_decoded(cbor2.loads, data, reader.take), reader)
+
+
+def read(source: BinaryIO) -> Roster:
+    """As `decode`, from an open file and with little memory: what is sealed is checked for its length and left where it lies.
+
+    Raises:
+        RosterError: as `decode`.
+        OSError: the file cannot be read.
+    """
+    _check_length(os.fstat(source.fileno()).st_size)
+    reader = PeopleReader(keep_sealed=False)
+    source.seek(0)
+    with _without_collection():
+        return _roster(_decoded(cbor2.load, source, reader.take), reader)
+
+
+def each_sealed(source: BinaryIO, take: Callable[[bytes], None]) -> None:
+    """Call `take` with the sealed references of everybody, in the order of a document that `read` has read. Raises what `take` raises."""
+
+    def seen(content: Mapping[object, object], _immutable: bool) -> object:
+        sealed = content.get(SEALED)
+        if type(sealed) is not bytes:
+            return content
+        take(sealed)
+        return None
+
+    source.seek(0)
+    _decoded(cbor2.load, source, seen)
+
+
+def _check_length(length: int) -> None:
+    if length > DOCUMENT_BYTES_MAX:
+        raise RosterError(Reason.TOO_LARGE, f"the roster has {length} bytes; the limit is {DOCUMENT_BYTES_MAX}")
 
 
 @contextmanager
@@ -132,9 +168,8 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _read(data: bytes) -> Roster:
-    reader = PeopleReader()
-    top = Fields(_decoded(data, reader), place="")
+def _roster(decoded: object, reader: PeopleReader) -> Roster:
+    top = Fields(decoded, place="")
     _check_format(top)
     form = _form(Fields(top.take("template"), place="template"))
     areas = tuple(Area(label(a, place=f"areas[{i}]")) for i, a in enumerate(top.take_list("areas", low=0, high=AREAS_MAX)))
@@ -162,18 +197,20 @@ def _read(data: bytes) -> Roster:
     return roster
 
 
-def _decoded(data: bytes, reader: PeopleReader) -> object:
+def _decoded(load: Callable[..., object], source: bytes | BinaryIO, hook: Callable[[Mapping[object, object], bool], object]) -> object:
     try:
-        return cbor2.loads(
-            data,
+        return load(
+            source,
             allow_indefinite=False,
             allow_duplicate_keys=False,
             strict_hashable_types=True,
             max_depth=_DEPTH_MAX,
             semantic_decoders=_NO_TAGS,
-            object_hook=reader.take,
+            object_hook=hook,
         )
     except (cbor2.CBORDecodeError, ValueError, OverflowError, MemoryError) as error:
+        if isinstance(error.__cause__, GateError):
+            raise error.__cause__ from None  # what a hook found, in its own words
         raise RosterError(Reason.MALFORMED, f"the roster is not the CBOR that its format allows ({error!s:.120}); make it again") from error
 
 

@@ -74,7 +74,7 @@ class Person:
         levels: names of access levels of the same roster.
         group: for the evaluation of error rates by group; optional.
         quality: figures of the picture behind each reference, in the references' order.
-        sealed: see secrecy.
+        sealed: see secrecy. Empty, which opens nothing: left in the file that was read (`codec.read`), from where a gallery takes it.
     """
 
     id: PersonId

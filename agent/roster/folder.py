@@ -3,10 +3,13 @@
 import os
 import stat
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
 from tuf.ngclient import FetcherInterface
+
+from agent.roster.errors import Reason, RosterError
 
 METADATA = "metadata"
 TARGETS = "targets"
@@ -28,6 +31,17 @@ class Repository(FetcherInterface):
     def __init__(self) -> None:
         self.last: tuple[str, bytes] = ("", b"")
 
+    def document(self, url: str, length: int) -> Path:
+        """Returns a file with what lies at `url`, not yet verified, which nobody but the caller changes from now on.
+
+        A file and not bytes: the document of a large roster is larger than the gallery that is made of it.
+
+        Raises:
+            DownloadError: it is not there, cannot be read, or is longer than `length`.
+            RosterError: NOT_STORED; the disk would not take a copy.
+        """
+        raise NotImplementedError
+
     def download_bytes(self, url: str, max_length: int) -> bytes:
         """As the client's own, but in memory: a full /tmp must not keep a gate from its roster."""
         self.last = (url, b"")
@@ -44,11 +58,24 @@ class Repository(FetcherInterface):
 
 
 class FolderRepository(Repository):
-    """`metadata/...` and `targets/...` under a folder. Regular files only: a pipe or a device would block the thread."""
+    """`metadata/...` and `targets/...` under a folder. Regular files only: a pipe or a device would block the thread.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        copy: where a document is copied to before it is verified, so that nobody can exchange it between its verification and its use.
+            None: it is verified where it lies; only for who owns the folder, the authority.
+    """
+
+    def __init__(self, folder: Path, *, copy: Path | None = None) -> None:
         super().__init__()
         self._folder = folder
+        self._copy = copy
+
+    def document(self, url: str, length: int) -> Path:
+        self.last = (url, b"")
+        if self._copy is None:
+            return self._folder / url
+        _copy(self.fetch(url), self._copy, url=url, length=length)
+        return self._copy
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         path = self._folder / url
@@ -70,10 +97,38 @@ def _chunks(descriptor: int) -> Iterator[bytes]:
             yield chunk
 
 
+def _copy(chunks: Iterator[bytes], file: Path, *, url: str, length: int) -> None:
+    """Write at most `length` bytes to a file of our own. Readable by the owner alone; a link in its place is not followed."""
+    copied = 0
+    try:
+        sink = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "wb", buffering=0)
+    except OSError as error:
+        raise _not_stored(file, error) from error
+    with sink:
+        for chunk in chunks:
+            copied += len(chunk)
+            if copied > length:
+                raise DownloadLengthMismatchError(f"{url} is longer than {length} bytes")
+            try:
+                _write(sink, chunk)
+            except OSError as error:
+                raise _not_stored(file, error) from error
+
+
+def _write(sink: FileIO, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[sink.write(rest) :]
+
+
+def _not_stored(file: Path, error: OSError) -> RosterError:
+    return RosterError(Reason.NOT_STORED, f"the disk would not take a copy of the offered roster ({file}: {error.strerror}); make room")
+
+
 class KeptRepository(Repository):
     """What the gate installed earlier: its time stamp and its document. Other metadata are the client's own local files."""
 
-    def __init__(self, *, timestamp: bytes, document: bytes) -> None:
+    def __init__(self, *, timestamp: bytes, document: Path) -> None:
         super().__init__()
         self._timestamp = timestamp
         self._document = document
@@ -81,9 +136,11 @@ class KeptRepository(Repository):
     def _fetch(self, url: str) -> Iterator[bytes]:
         if url == TIMESTAMP:
             return iter((self._timestamp,))
-        if url.startswith(f"{TARGETS}/"):
-            return iter((self._document,))
         raise DownloadHTTPError(f"{url} is not kept", _NOT_FOUND)
+
+    def document(self, url: str, length: int) -> Path:  # noqa: ARG002  its name and length stand in the metadata, which are verified
+        self.last = (url, b"")
+        return self._document
 
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]

@@ -1,40 +1,45 @@
 """From a verified roster to a gallery: references unsealed, access records resolved."""
 
 from dataclasses import replace
+from typing import BinaryIO
 
 import numpy as np
 
 from agent.biometrics.calibration import Method
 from agent.biometrics.errors import BiometricsError
-from agent.biometrics.gallery import Gallery, assemble
+from agent.biometrics.gallery import Assembly, Gallery
 from agent.core.identity import AccessRecord
+from agent.roster import codec
 from agent.roster.document import Roster
 from agent.roster.errors import Reason, RosterError
 from agent.roster.fields import malformed
-from agent.roster.secrecy import SiteKey, unseal_blocks
+from agent.roster.secrecy import Opener, SiteKey
 
 _HALF = np.dtype("<f4")
 
 
-def gallery_of(roster: Roster, key: SiteKey) -> Gallery:
+def gallery_of(roster: Roster, key: SiteKey, *, source: BinaryIO | None = None) -> Gallery:
     """The roster's people, ready to be searched.
+
+    source: the file that the roster was read from by `codec.read`; None: the roster holds the references itself.
 
     Raises:
         RosterError: the references do not open, or cannot be compared.
+        OSError: the file cannot be read.
     """
     halves = None if roster.cohort_halves is None else np.frombuffer(roster.cohort_halves, dtype=_HALF).astype(np.float32)
     if halves is not None and not np.isfinite(halves).all():
         raise malformed("x_cohort_halves", "hold a number that is not finite")
     try:
-        return assemble(
-            _records(roster),
-            unseal_blocks(key, roster),
-            metric=roster.form.metric,
-            calibration=roster.calibration,
-            version=roster.version,
-            pack=roster.pack,
-            halves=halves,
-        )
+        assembly = Assembly(_records(roster), length=roster.form.length, metric=roster.form.metric, calibration=roster.calibration)
+        opener = Opener(key, roster, assembly.add)
+        if source is None:
+            for person in roster.people:
+                opener.add(person.sealed)
+        else:
+            codec.each_sealed(source, opener.add)
+        opener.finish()
+        return assembly.gallery(version=roster.version, pack=roster.pack, halves=halves)
     except BiometricsError as error:
         raise RosterError(Reason.MALFORMED, f"the roster cannot be searched: {error}") from error
 

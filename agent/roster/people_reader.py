@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import cast
 
@@ -17,7 +18,8 @@ from agent.roster.fields import IDENTIFIER, Fields, label, malformed, number, se
 from agent.roster.quality_rows import FIGURES, QualityRows
 
 _FIGURE_MAX = 1e9
-_SEALED = "sealed"  # no other map of the document has this key
+SEALED = "sealed"
+"""Key of a person's references; no other map of the document has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +30,23 @@ class _Refused:
 
 
 class PeopleReader:
-    """Reads the people of one document."""
+    """Reads the people of one document. keep_sealed: whether a person's references stay in memory, or only their length."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_sealed: bool = True) -> None:
         self._figures = array("d")
         self._levels: dict[tuple[str, ...], tuple[str, ...]] = {}  # equal ones are one tuple
-        self._count = 0
+        self._lengths = array("Q")  # of what is sealed, in the order of the maps
+        self._keep_sealed = keep_sealed
 
     def take(self, content: Mapping[object, object], _immutable: bool) -> object:
         """Called with each map as it is decoded; returns a person in place of a person's map."""
-        if _SEALED not in content:
+        sealed = content.get(SEALED)
+        if sealed is None and SEALED not in content:
             return content
-        self._count += 1
+        place = len(self._lengths)
+        self._lengths.append(len(sealed) if type(sealed) is bytes else 0)
         try:
-            return self._person(content, f"people[{self._count - 1}]")
+            return self._person(content, f"people[{place}]")
         except RosterError as error:
             return _Refused(error)
 
@@ -51,16 +56,18 @@ class PeopleReader:
             if not all(name in levels for name in names):
                 self._refuse_unknown_level(rows, levels)
         sealed_bytes = [form.sealed_bytes(references) for references in range(REFERENCES_MAX + 1)]
-        for index, row in enumerate(rows):
+        for index, (row, length) in enumerate(zip_longest(rows, self._lengths)):
             match row:
-                case Person(id=name, sealed=sealed, quality=quality):
-                    if len(sealed) != sealed_bytes[len(quality)]:
+                case Person(id=name, quality=quality):
+                    if length != sealed_bytes[len(quality)]:
                         expected = sealed_bytes[len(quality)]
-                        raise malformed(f"person '{name}'.{_SEALED}", f"is {len(sealed)} bytes; {expected} bytes are expected")
+                        raise malformed(f"person '{name}'.{SEALED}", f"is {length} bytes; {expected} bytes are expected")
                 case _Refused(error):
                     raise error
+                case None if index >= len(rows):
+                    raise malformed("document", f"holds a map with the key '{SEALED}' outside its list of people")
                 case _:
-                    Fields(row, place=f"people[{index}]").take(_SEALED)  # not a map, or it is missing
+                    Fields(row, place=f"people[{index}]").take(SEALED)  # not a map, or it is missing
         people = cast("list[Person]", rows)
         if len({person.id for person in people}) < len(people):
             seen: set[str] = set()
@@ -93,11 +100,16 @@ class PeopleReader:
             not_after_s=fields.take_int("until", low=not_before_s, high=TIME_MAX_S),
             levels=self._names(fields.take_list("levels", low=0, high=LEVELS_OF_A_PERSON_MAX), place),
             quality=quality,
-            sealed=_bytes(fields.take(_SEALED), f"{place}.{_SEALED}"),
+            sealed=self._sealed(fields.take(SEALED), f"{place}.{SEALED}"),
             group=fields.take_name("group") if fields.has("group") else None,
         )
         fields.done()
         return person
+
+    def _sealed(self, value: object, place: str) -> bytes:
+        if type(value) is not bytes:
+            raise malformed(place, f"is a {type(value).__name__}; bytes are expected")
+        return value if self._keep_sealed else b""
 
     def _names(self, names: list[object], place: str) -> tuple[str, ...]:
         with suppress(TypeError):  # a name that cannot be a key is no name
@@ -124,12 +136,6 @@ class PeopleReader:
                     continue
             self._figures.extend(_checked_figures(row, place))
         return QualityRows(self._figures, first, len(rows))
-
-
-def _bytes(value: object, place: str) -> bytes:
-    if type(value) is not bytes:
-        raise malformed(place, f"is a {type(value).__name__}; bytes are expected")
-    return value
 
 
 def _checked_figures(row: object, place: str) -> list[float]:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,8 +30,8 @@ CONTEXT = "gate-roster/1"
 KEY_BYTES = 32
 _KEY_ID_CONTEXT = b"gate-roster/1 site key id"
 _KEY_FILE_BYTES_MAX = 4096
-BLOCK_PEOPLE = 4096
-"""People whose references lie open at once while a gallery is built, as 6 MB of 128-d templates: it keeps one row for each person."""
+BLOCK_PEOPLE = 1024
+"""People whose references lie open at once while a gallery is built, as 1.5 MB of 128-d templates: it keeps one row for each person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,33 +136,65 @@ def check_key(key: SiteKey, notice: KeyNotice) -> None:
         )
 
 
-def unseal_blocks(key: SiteKey, roster: Roster, *, people: int = BLOCK_PEOPLE) -> Iterator[tuple[F32, npt.NDArray[np.int64]]]:
-    """The references of everybody in the roster's order, so many people at a time: a table (n, length), and how many rows each person has.
+class Opener:
+    """Opens the references of a roster's people in their order, a block of people at a time.
+
+    Args:
+        take: is given each block: a table (n, length), and how many rows of it each person has.
 
     Raises:
-        RosterError: WRONG_KEY, or MALFORMED for a template that is not finite; the sentence names the person.
+        RosterError: WRONG_KEY, also by `add` and `finish`; by those MALFORMED too, for a template that is not finite. It names the person.
     """
-    check_key(key, roster.key)
-    for first in range(0, len(roster.people), people):
-        yield _unsealed(key, roster, roster.people[first : first + people])
+
+    def __init__(self, key: SiteKey, roster: Roster, take: Callable[[F32, npt.NDArray[np.int64]], None]) -> None:
+        check_key(key, roster.key)
+        self._key = key
+        self._roster = roster
+        self._take = take
+        self._opened = 0  # people
+        self._block: list[bytes] = []
+
+    def add(self, sealed: bytes) -> None:
+        """The next person's references."""
+        self._block.append(sealed)
+        if len(self._block) == BLOCK_PEOPLE:
+            self._open_block()
+
+    def finish(self) -> None:
+        self._open_block()
+        if self._opened != len(self._roster.people):
+            raise malformed("people", f"are {len(self._roster.people)}, and {self._opened} have references")
+
+    def _open_block(self) -> None:
+        if not self._block:
+            return
+        people = self._roster.people[self._opened : self._opened + len(self._block)]
+        self._opened += len(people)
+        table, counts = _unsealed(self._key, self._roster, people, self._block)
+        self._block.clear()
+        self._take(table, counts)
 
 
 def unseal_all(key: SiteKey, roster: Roster) -> Sequence[F32]:
-    """The references (n, length) of each person, in the roster's order. Raises as `unseal_blocks`."""
-    check_key(key, roster.key)
-    return [one for table, counts in unseal_blocks(key, roster) for one in np.split(table, np.cumsum(counts)[:-1])]
+    """The references (n, length) of each person, in the roster's order. Raises as `Opener`."""
+    found: list[F32] = []
+    opener = Opener(key, roster, lambda table, counts: found.extend(np.split(table, np.cumsum(counts)[:-1])))
+    for person in roster.people:
+        opener.add(person.sealed)
+    opener.finish()
+    return found
 
 
-def _unsealed(key: SiteKey, roster: Roster, people: Sequence[Person]) -> tuple[F32, npt.NDArray[np.int64]]:
+def _unsealed(key: SiteKey, roster: Roster, people: Sequence[Person], records: Sequence[bytes]) -> tuple[F32, npt.NDArray[np.int64]]:
     cipher = ChaCha20Poly1305(key.secret)
     # The same for everybody but the last two values, so the first part is written once.
     same = _array_head(_BOUND) + b"".join(map(cbor2.dumps, (CONTEXT, roster.site, roster.pack, roster.key.epoch)))
     contents = []
-    for person in people:
-        sealed = person.sealed
+    for person, sealed in zip(people, records, strict=True):
+        record = memoryview(sealed)
         try:
             contents.append(
-                cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], same + cbor2.dumps(person.id) + cbor2.dumps(person.revision))
+                cipher.decrypt(record[:NONCE_BYTES], record[NONCE_BYTES:], same + cbor2.dumps(person.id) + cbor2.dumps(person.revision))
             )
         except InvalidTag as error:
             raise _not_ours(person.id) from error

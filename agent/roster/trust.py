@@ -76,12 +76,13 @@ class Release:
 
     Attributes:
         version: of the role `enrol`, which names the document.
+        document: the file that was verified: the gate's own copy, which nobody exchanges before it is read.
         metadata: the client's own files by name (`root_history/2.root.json`, `timestamp.json`, ...), to be kept.
         versions: of each of ROLES.
     """
 
     version: int
-    document: bytes
+    document: Path
     metadata: Mapping[str, bytes]
     versions: Mapping[str, int]
 
@@ -148,7 +149,7 @@ def verify_offer(repository: Repository, *, root: bytes, kept: Mapping[str, byte
         raise
 
 
-def verify_kept(metadata: Mapping[str, bytes], document: bytes, *, root: bytes, floors: Floors) -> Release:
+def verify_kept(metadata: Mapping[str, bytes], document: Path, *, root: bytes, floors: Floors) -> Release:
     """Verify what the gate holds already, without the folder: signatures, hashes and floors, as of its issue time.
 
     Raises:
@@ -223,8 +224,8 @@ class _Client(Updater):
         return known
 
 
-def _fetched(repository: Repository, scratch: Path, *, root: bytes, now_s: int) -> bytes:
-    """Run the client; returns the document. Its files are left in the scratch folder."""
+def _fetched(repository: Repository, scratch: Path, *, root: bytes, now_s: int) -> Path:
+    """Run the client; returns the verified document. Its files are left in the scratch folder."""
     try:
         client = _Client(repository, scratch, root=root, now_s=now_s)
     except tuf_errors.RepositoryError as error:
@@ -240,11 +241,12 @@ def _fetched(repository: Repository, scratch: Path, *, root: bytes, now_s: int) 
         raise _refusal(error, client, repository, now_s) from error
 
 
-def _document(repository: Repository, info: TargetFile) -> bytes:
-    """The client's download_target, into memory: with consistent snapshots a target's file name begins with its hash."""
+def _document(repository: Repository, info: TargetFile) -> Path:
+    """The client's download_target: with consistent snapshots a target's file name begins with its hash."""
     role, _, name = info.path.partition("/")
-    document = repository.download_bytes(f"{TARGETS}/{role}/{next(iter(info.hashes.values()))}.{name}", info.length)
-    info.verify_length_and_hashes(document)
+    document = repository.document(f"{TARGETS}/{role}/{next(iter(info.hashes.values()))}.{name}", info.length)
+    with document.open("rb") as source:
+        info.verify_length_and_hashes(source)  # of the copy, as it will be read
     return document
 
 

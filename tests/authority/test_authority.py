@@ -70,7 +70,7 @@ def fetched(authority: Authority, folder: Path) -> Roster:
     moment = Moment(0, NOW_S * NS_PER_S, ClockQuality.SYNCHRONISED, "boot")
     root = (authority.folder / "root.json").read_bytes()
     release = trust.verify_offer(FolderRepository(folder), root=root, kept={}, floors=trust.NO_FLOORS, moment=moment)
-    return codec.decode(release.document)
+    return codec.decode(release.document.read_bytes())
 
 
 def test_a_release_holds_the_people_the_levels_and_the_calibration(authority: Authority, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A roster of made-up people opens nothing at a gate in service (safety rule 10)."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import cbor2
 import pytest
@@ -14,7 +15,7 @@ from agent.roster.secrecy import new_key
 from agent.roster.trust import Expected, Release
 
 PACK = "pack-000000000000"
-RELEASE = Release(version=1, document=b"", metadata={}, versions={})
+RELEASE = Release(version=1, document=Path("roster.cbor"), metadata={}, versions={})
 
 
 @pytest.fixture
