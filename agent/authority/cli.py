@@ -45,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (GateError, ModelError) as error:
         print(f"gate-roster: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, GateError) else 1
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"gate-roster: {error.filename or 'a file'}: {error.strerror}; make room or mend its rights, then try again", file=sys.stderr)
         return 1
@@ -96,7 +99,7 @@ def _enrol(options: argparse.Namespace) -> int:
         options.folder,
         sampler=sampler,
         bound=bound,
-        same_face=manifest.comparison.threshold_plain,
+        defaults=manifest.comparison,
         now_s=int(time.time()),
         progress=bar.show,
     )

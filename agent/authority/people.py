@@ -11,10 +11,11 @@ from typing import Final
 import numpy as np
 
 from agent.authority.authority import Authority
+from agent.authority.doubles import Alike, KnownFaces
 from agent.authority.enrolment import Picture, Sampler, portraits
 from agent.authority.person_file import FILE, PersonPlan, load_person
 from agent.authority.register import Bound
-from agent.biometrics.comparison import distance_table
+from agent.biometrics.calibration import PackDefaults
 from agent.biometrics.template import F32, fuse
 from agent.core.identity import PersonId, PersonStatus
 from agent.errors import UsageError
@@ -26,13 +27,9 @@ from agent.vision.sampler import Sample
 WANTED_PICTURES: Final = 3
 """Fewer are taken with a warning: the mean of three misses a rightful person a third as often as one picture does."""
 
-ONE_FACE: Final = 0.75
-"""Distance of two people's means, over the pack's plain threshold, up to which they are taken for one person under two names. Measured on
-867 people with up to three pictures each: two pairs were nearer, one of them really one man under two names; of people whose pictures
-were parted in two, nine in ten were (docs/adr/0014). The threshold itself would refuse one person in eight of so many."""
+ANOTHER: Final = 1.5
+"""Distance of a person's new mean to the one that was enrolled, over the pack's plain threshold, from which it is somebody else's."""
 
-LOOKALIKE: Final = 1.1
-"""Distance of two people's means, over the pack's plain threshold, below which they are reported as look-alikes."""
 LOOKALIKES_NAMED: Final = 3  # of one person, the nearest
 
 Progress = Callable[[int, int, str], None]
@@ -46,12 +43,16 @@ class Enrolment:
     Attributes:
         refused: why the person is not enrolled; None when they are.
         warnings: what an operator should look at.
+        replaced: references of an earlier enrolment, which are gone.
+        alike: people with nearly the same face, of whom nobody has said that they are two.
     """
 
     person: str
     pictures: tuple[Picture, ...]
     refused: str | None
     warnings: tuple[str, ...] = ()
+    replaced: int = 0
+    alike: tuple[Alike, ...] = ()
 
     @property
     def references(self) -> int:
@@ -59,11 +60,11 @@ class Enrolment:
 
 
 def enrol(
-    authority: Authority, folder: Path, *, sampler: Sampler, bound: Bound, same_face: float, now_s: int, progress: Progress
+    authority: Authority, folder: Path, *, sampler: Sampler, bound: Bound, defaults: PackDefaults, now_s: int, progress: Progress
 ) -> tuple[Enrolment, ...]:
     """Enrol everybody in a folder; each person is in the register as soon as they are done.
 
-    bound: the pack that the sampler runs. same_face: its plain threshold, a distance; see ONE_FACE and LOOKALIKE.
+    bound: the pack that the sampler runs. defaults: what its manifest says of comparison; see doubles.
 
     Raises:
         UsageError: no such folder, or nobody in it.
@@ -71,7 +72,7 @@ def enrol(
     """
     folders = _people_in(folder)
     authority.register.bind(bound)
-    enrolling = _Enrolling(authority, sampler=sampler, bound=bound, same_face=same_face, now_s=now_s)
+    enrolling = _Enrolling(authority, sampler=sampler, bound=bound, defaults=defaults, now_s=now_s)
     done = []
     for number, each in enumerate(folders):
         progress(number, len(folders), each.name)
@@ -89,17 +90,17 @@ def _people_in(folder: Path) -> list[Path]:
 
 
 class _Enrolling:
-    """One run of `enrol`: knows everybody who is in the register, by the mean of their references."""
+    """One run of `enrol`: knows everybody who is in the register."""
 
-    def __init__(self, authority: Authority, *, sampler: Sampler, bound: Bound, same_face: float, now_s: int) -> None:
+    def __init__(self, authority: Authority, *, sampler: Sampler, bound: Bound, defaults: PackDefaults, now_s: int) -> None:
         self._authority = authority
         self._sampler = sampler
         self._bound = bound
-        self._same_face = same_face
+        self._same_face = defaults.threshold_plain
         self._now_s = now_s
         self._key = authority.key()
-        self._means = dict(self._enrolled())
-        self._status = {person.id: person.status for person in authority.register.people()}
+        self._known = KnownFaces(self._enrolled(), metric=sampler.metric, defaults=defaults)
+        self._before = {person.id: person for person in authority.register.people()}
 
     def _enrolled(self) -> Iterator[tuple[str, F32]]:
         for person in self._authority.register.people():
@@ -120,37 +121,44 @@ class _Enrolling:
             return Enrolment(name, seen.pictures, "no picture serves; see the reason of each, and take new ones")
         samples = tuple(seen.samples.values())
         mean = fuse(np.stack([sample.template for sample in samples]), self._sampler.metric)
-        alike = self._alike(name, mean)
-        same = [(other, d) for other, d in alike if d <= ONE_FACE * self._same_face and other not in plan.lookalike_of]
-        if same:
-            return Enrolment(name, seen.pictures, self._same_face_sentence(*same[0], file=folder / FILE))
-        warnings = [self._lookalike_sentence(other, d) for other, d in alike[:LOOKALIKES_NAMED]]
+        earlier = self._known.mean(name)
+        if earlier is not None and (apart := self._known.distance(mean, earlier)) > ANOTHER * self._same_face:
+            return Enrolment(name, seen.pictures, self._another_sentence(name, apart))
+        alike = self._known.alike(name, mean)
+        unsaid = tuple(each for each in alike if each.person not in plan.lookalike_of)
+        same = next((each for each in unsaid if each.is_one), None)
+        if same is not None:
+            return Enrolment(name, seen.pictures, self._same_face_sentence(same, file=folder / FILE))
+        before = self._before.get(PersonId(name))
+        warnings = [self._lookalike_sentence(each, is_two=each.person in plan.lookalike_of) for each in alike[:LOOKALIKES_NAMED]]
         if len(samples) < WANTED_PICTURES:
             warnings.append(f"only {len(samples)} picture(s) serve; with {WANTED_PICTURES} the gate knows a person better at once")
-        if self._status.get(PersonId(name)) is PersonStatus.SUSPENDED:
+        if before is not None and before.status is PersonStatus.SUSPENDED:
             warnings.append("is suspended and stays so; see: gate-roster resume")
         self._store(name, plan, samples)
-        self._means[name] = mean
-        return Enrolment(name, seen.pictures, None, tuple(warnings))
+        self._known.put(name, mean)
+        return Enrolment(name, seen.pictures, None, tuple(warnings), 0 if before is None else len(before.quality), unsaid)
 
-    def _lookalike_sentence(self, other: str, distance: float) -> str:
-        whose = "if it is one person under two names remove one; if not, " if distance <= self._same_face else ""
-        return f"looks like '{other}' (distance {distance:.2f}); {whose}the gate may ask for another try"
-
-    def _same_face_sentence(self, other: str, distance: float, *, file: Path) -> str:
+    def _lookalike_sentence(self, other: Alike, *, is_two: bool) -> str:
+        begin = f"looks like '{other.person}' ({other.figures})"
+        if is_two:
+            return f"{begin}, who is somebody else; the gate may ask for another try"
         return (
-            f"the same face is enrolled as '{other}' (distance {distance:.2f}; up to {ONE_FACE * self._same_face:.2f} is one person); "
-            f'remove one of the two, or if they are two people write lookalike_of = ["{other}"] in {file}'
+            f"{begin}; if it is one person under two names, gate-roster remove one and put all pictures in the other's folder; "
+            "if they are two, the gate may ask for another try"
         )
 
-    def _alike(self, name: str, mean: F32) -> list[tuple[str, float]]:
-        """Other people who look alike, with their distance, nearest first."""
-        others = [person for person in self._means if person != name]
-        if not others:
-            return []
-        table = np.stack([self._means[person] for person in others])
-        apart = distance_table(mean[None, :], table, metric=self._sampler.metric)[0].tolist()
-        return sorted(((p, d) for p, d in zip(others, apart, strict=True) if d <= LOOKALIKE * self._same_face), key=lambda pair: pair[1])
+    def _same_face_sentence(self, other: Alike, *, file: Path) -> str:
+        return (
+            f"the same face is enrolled as '{other.person}' ({other.figures}); keep one of the two names, "
+            f'or if they are two people write lookalike_of = ["{other.person}"] in {file}'
+        )
+
+    def _another_sentence(self, name: str, apart: float) -> str:
+        return (
+            f"another face is enrolled under this name (distance {apart:.2f}); if it is another person give them another name, "
+            f"if the earlier pictures were wrong run: gate-roster remove {name}, and enrol again"
+        )
 
     def _store(self, name: str, plan: PersonPlan, samples: Sequence[Sample]) -> None:
         register, form = self._authority.register, self._bound.form
@@ -159,7 +167,7 @@ class _Enrolling:
         person = Person(
             id=PersonId(name),
             revision=revision,
-            status=self._status.get(PersonId(name), PersonStatus.ACTIVE),
+            status=PersonStatus.ACTIVE if (before := self._before.get(PersonId(name))) is None else before.status,
             not_before_s=plan.not_before_s,
             not_after_s=plan.not_after_s,
             levels=plan.levels,

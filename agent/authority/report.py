@@ -2,25 +2,54 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from agent.authority.authority import Published
-from agent.authority.people import Enrolment
+from agent.authority.people import WANTED_PICTURES, Enrolment
 from agent.core.inputs import SampleQuality
 from agent.roster.document import Person
+
+_SHORT: Final = 10
+"""People up to whom the list is seen at a glance."""
 
 
 def enrolment_text(done: Sequence[Enrolment]) -> Iterator[str]:
     """One block for each person: what became of them, then each picture."""
     width = max((len(p.file) for each in done for p in each.pictures), default=0)
     for each in done:
-        yield f"{each.person}: {'REFUSED: ' + each.refused if each.refused else f'enrolled with {each.references} picture(s)'}"
+        yield f"{each.person}: {_became(each)}"
         for picture in each.pictures:
             verdict = "ok" if picture.reason is None else "no"
             yield f"    {picture.file:<{width}}  {verdict}  {_figures(picture.quality):<46}  {picture.reason or ''}".rstrip()
         for warning in each.warnings:
             yield f"    warning: {warning}"
+    yield from _to_look_at(done)
     refused = sum(each.refused is not None for each in done)
     yield f"{len(done) - refused} enrolled, {refused} refused; to bring them to the gates: gate-roster release, then gate-roster export DIR"
+
+
+def _became(each: Enrolment) -> str:
+    if each.refused:
+        return f"REFUSED: {each.refused}"
+    again = f", in place of {each.replaced} from before" if each.replaced else ""
+    return f"enrolled with {each.references} picture(s){again}"
+
+
+def _to_look_at(done: Sequence[Enrolment]) -> Iterator[str]:
+    """What an operator has to do, once more at the end of a long list."""
+    if len(done) <= _SHORT:
+        return
+    refused = [each for each in done if each.refused]
+    alike = [(each.person, other) for each in done for other in each.alike if not each.refused]
+    few = sum(not each.refused and each.references < WANTED_PICTURES for each in done)
+    if refused:
+        yield "refused:"
+        yield from (f"    {each.person}: {each.refused}" for each in refused)
+    if alike:
+        yield "nearly the same face; look at their pictures, whether it is one person under two names:"
+        yield from (f"    '{name}' and '{other.person}' ({other.figures})" for name, other in alike)
+    if few:
+        yield f"fewer than {WANTED_PICTURES} pictures that serve: of {few} people; more pictures of each are the surest way to fewer misses"
 
 
 def _figures(quality: SampleQuality | None) -> str:
@@ -38,6 +67,7 @@ def enrolment_json(done: Sequence[Enrolment]) -> dict[str, object]:
                 "person": each.person,
                 "refused": each.refused,
                 "warnings": list(each.warnings),
+                "alike": [{"person": a.person, "distance": round(a.distance, 4), "score": a.score} for a in each.alike],
                 "references": 0 if each.refused else each.references,
                 "pictures": [
                     {

@@ -75,6 +75,17 @@ def test_enrolling_with_a_refusal_says_why_and_leaves_with_three(shell: Shell, p
     assert "0 enrolled, 1 refused" in out
 
 
+@pytest.mark.usefixtures("sampler")
+def test_after_a_long_list_what_is_to_do_is_said_once_more(shell: Shell, pictures: Pictures, faces: Faces) -> None:
+    shell("init", shell.folder)
+    nobody = {f"n{number:02d}": {"x.jpg": b"no picture"} for number in range(10)}
+    out = shell("enrol", pictures(ada={"1.png": faces["astronaut"]}, **nobody))[1]
+    end = out[out.index("\nrefused:") :]
+    assert end.count("no picture serves") == 10
+    assert "fewer than 3 pictures that serve: of 1 people" in end
+    assert end.splitlines()[-1].startswith("1 enrolled, 10 refused")
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [

@@ -24,8 +24,8 @@ Pictures = Callable[..., Path]
 @pytest.fixture
 def run(authority: Authority, sampler: Sampler, bound: Bound) -> Callable[[Path], dict[str, Enrolment]]:
     def enrolled(folder: Path) -> dict[str, Enrolment]:
-        same_face = sampler.pack.manifest.comparison.threshold_plain
-        done = enrol(authority, folder, sampler=sampler, bound=bound, same_face=same_face, now_s=NOW_S, progress=lambda *_: None)
+        defaults = sampler.pack.manifest.comparison
+        done = enrol(authority, folder, sampler=sampler, bound=bound, defaults=defaults, now_s=NOW_S, progress=lambda *_: None)
         return {each.person: each for each in done}
 
     return enrolled
@@ -138,6 +138,36 @@ def test_the_same_face_under_two_names_is_refused(authority: Authority, run: Run
     again = run(folder)["impostor"]
     assert again.refused is None
     assert again.warnings[0].startswith("looks like 'astronaut'")
+
+
+def test_a_look_alike_is_named_where_nobody_has_said_that_they_are_two(run: Run, pictures: Pictures, faces: Faces) -> None:
+    folder = pictures(astronaut=three(faces["astronaut"]), twin={"x.png": moved(faces["astronaut"], scale=1.3, x=3)})
+    (folder / "twin" / "person.toml").write_text('lookalike_of = ["astronaut"]')
+    twin = run(folder)["twin"]
+    assert (twin.refused, twin.alike) == (None, ())
+    assert "who is somebody else" in twin.warnings[0]
+
+
+def test_another_face_under_a_name_that_is_taken_is_refused(authority: Authority, run: Run, pictures: Pictures, faces: Faces) -> None:
+    folder = pictures(ada=three(faces["astronaut"]))
+    assert run(folder)["ada"].replaced == 0
+    assert run(folder)["ada"].replaced == 3
+    pictures(ada=three(faces["admiral"]))
+    refused = run(folder)["ada"].refused or ""
+    assert refused.startswith("another face is enrolled under this name")
+    assert "gate-roster remove ada" in refused
+    assert authority.register.person("ada").revision == 2
+
+
+def test_a_copy_of_a_picture_is_no_second_picture(run: Run, pictures: Pictures, faces: Faces) -> None:
+    face = moved(faces["astronaut"], scale=1.3)
+    done = run(pictures(ada={"1.png": face, "2.png": face, "3.png": face, "4.png": moved(faces["astronaut"], scale=1.5)}))["ada"]
+    assert reasons(done) == {
+        "1.png": None,
+        "2.png": "the same picture as '1.png'; take another one",
+        "3.png": "the same picture as '1.png'; take another one",
+        "4.png": None,
+    }
 
 
 def test_another_persons_picture_among_ones_own_is_refused(run: Run, pictures: Pictures, faces: Faces) -> None:
