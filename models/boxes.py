@@ -15,9 +15,9 @@ def suppress(boxes: F32, scores: F32, *, overlap_max: float, of_smaller: bool = 
     order = np.argsort(-scores, kind="stable")
     if len(order) < 2:  # noqa: PLR2004  nothing to compare
         return order
-    low, high = boxes[order, :2], boxes[order, 2:]
-    area = (high - low).prod(axis=1)
-    shared = (np.minimum(high[:, None], high) - np.maximum(low[:, None], low)).clip(min=0).prod(axis=2)
+    x0, y0, x1, y1 = np.ascontiguousarray(boxes[order].T)
+    area = (x1 - x0) * (y1 - y0)
+    shared = _shared(x0, x1) * _shared(y0, y1)
     whole = np.minimum(area[:, None], area) if of_smaller else area[:, None] + area - shared
     clashes = shared > overlap_max * whole
     stays = np.ones(len(order), dtype=bool)
@@ -26,6 +26,13 @@ def suppress(boxes: F32, scores: F32, *, overlap_max: float, of_smaller: bool = 
             stays[row + 1 :] &= ~clashes[row, row + 1 :]
     kept: I64 = order[stays]
     return kept
+
+
+def _shared(low: F32, high: F32) -> F32:
+    """Returns (n, n): the length that each span has in common with each other one. low, high: (n,)."""
+    length = np.minimum(high[:, None], high)
+    length -= np.maximum(low[:, None], low)
+    return np.maximum(length, 0, out=length)
 
 
 def overlaps(boxes: F32, others: F32) -> F32:

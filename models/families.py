@@ -23,6 +23,7 @@ class GraphSpec:
     output_name: str
     output_shape: Shape
     more_outputs: tuple[tuple[str, Shape], ...] = ()  # name and shape of each output after the first
+    few_sizes: bool = False  # its code gives it inputs of two or three sizes in all, so that what a call took may be kept for the next
 
     @property
     def outputs(self) -> tuple[tuple[str, Shape], ...]:
@@ -52,7 +53,7 @@ DETECTORS: Rows = MappingProxyType(
             GraphSpec("rnet", "image", (None, 3, 24, 24), "output", (None, 5)),
             GraphSpec("onet", "image", (None, 3, 48, 48), "output", (None, 15)),
         ),
-        "yunet": (GraphSpec("yunet", "input", (1, 3, None, None), *_YUNET_OUTPUTS[0], _YUNET_OUTPUTS[1:]),),
+        "yunet": (GraphSpec("yunet", "input", (1, 3, None, None), *_YUNET_OUTPUTS[0], _YUNET_OUTPUTS[1:], few_sizes=True),),
     },
 )
 
