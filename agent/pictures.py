@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 
 from agent.core.events import Event, EventType, Value
-from agent.core.inputs import Box, ProbeCompared
+from agent.core.inputs import Box, PadVerdict, ProbeCompared
 from agent.vision.frame import U8
-from agent.vision.picture import ScoreBar, draw_decision
+from agent.vision.picture import SIMULATION, SIMULATION_PAD_OFF, ScoreBar, draw_decision
 
 _KEPT_FRAMES = 60  # four seconds of one camera: an attempt's decision comes within one second of its last frame
 _DECISIONS = frozenset({EventType.ACCESS_GRANTED, EventType.ACCESS_DENIED})
@@ -50,7 +50,8 @@ class DecisionPictures:
         self._written += 1
         image, box = kept
         granted = event.type is EventType.ACCESS_GRANTED
-        drawn = draw_decision(image, box, _lines(event.data, granted=granted), granted=granted, simulation=True, bar=_bar(event.data))
+        banner = SIMULATION_PAD_OFF if event.data["pad"] == PadVerdict.OFF else SIMULATION
+        drawn = draw_decision(image, box, _lines(event.data, granted=granted), granted=granted, banner=banner, bar=_bar(event.data))
         word = "granted" if granted else "denied"
         file = self._folder / f"{self._written:03d}-{event.data['direction']}-{word}-{captured_at_ns}.png"
         if not cv2.imwrite(str(file), drawn):
@@ -60,7 +61,8 @@ class DecisionPictures:
 def _lines(data: Mapping[str, Value], *, granted: bool) -> list[str]:
     candidate = "nobody to compare with" if data["person"] is None else f"best candidate: {data['person']}"
     reason = "released" if granted else f"reason: {data['reason']}"
-    return [f"{candidate} - {reason}", f"{data['direction']}, {data['frames']} frames fused, track {data['track']}"]
+    pad = f"attack detection: {data['pad']}" + ("" if data["pad_score"] is None else f" {data['pad_score']:.2f}")
+    return [f"{candidate} - {reason}", f"{data['direction']}, {data['frames']} frames fused, track {data['track']}", pad]
 
 
 def _bar(data: Mapping[str, Value]) -> ScoreBar | None:

@@ -26,7 +26,7 @@ LINE_PX = 30
 MARGIN_PX = 24
 BANNER_PX = 36
 FONT = cv2.FONT_HERSHEY_DUPLEX
-BANNER = "SIMULATION - PAD OFF"
+SIMULATION, SIMULATION_PAD_OFF = "SIMULATION", "SIMULATION - PAD OFF"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +44,18 @@ def draw_decision(
     lines: Sequence[str],
     *,
     granted: bool,
-    simulation: bool,
+    banner: str | None = None,
     bar: ScoreBar | None = None,
     title: str | None = None,
 ) -> U8:
     """Returns the picture of one decision, uint8 (h, WIDTH_PX, 3) BGR; the frame is not written to.
 
     lines: what is said under the frame, the first one in the ink of a heading; title: instead of GRANTED or DENIED;
-    simulation: draws the banner that says so.
+    banner: over the whole width: what nobody may take it for.
     """
     scale = WIDTH_PX / frame.shape[1]
     colour = GRANTED if granted else DENIED
-    top = BANNER_PX if simulation else 0
+    top = BANNER_PX if banner else 0
     shown = cv2.resize(frame, (WIDTH_PX, round(frame.shape[0] * scale)), interpolation=cv2.INTER_CUBIC)
     panel_px = 2 * MARGIN_PX + LINE_PX * (1 + len(lines)) + (2 * LINE_PX + 12 if bar else 0)
     picture = np.full((top + shown.shape[0] + panel_px, WIDTH_PX, 3), PANEL, dtype=np.uint8)
@@ -70,10 +70,10 @@ def draw_decision(
         _text(picture, line, (MARGIN_PX, y), INK if number == 0 else FAINT)
     if bar is not None:
         _bar(picture, bar, y + 2 * LINE_PX - 10, colour)
-    if simulation:
+    if banner:
         cv2.rectangle(picture, (0, 0), (WIDTH_PX, BANNER_PX), NOTICE, cv2.FILLED)
-        (width, height), _ = cv2.getTextSize(BANNER, FONT, 0.7, 1)
-        cv2.putText(picture, BANNER, ((WIDTH_PX - width) // 2, (BANNER_PX + height) // 2), FONT, 0.7, (20, 20, 20), 1, cv2.LINE_AA)
+        (width, height), _ = cv2.getTextSize(banner, FONT, 0.7, 1)
+        cv2.putText(picture, banner, ((WIDTH_PX - width) // 2, (BANNER_PX + height) // 2), FONT, 0.7, (20, 20, 20), 1, cv2.LINE_AA)
     return picture
 
 
