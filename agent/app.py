@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agent import parts
+from agent import barrier_parts, parts
+from agent.barrier_parts import BarrierNeeds, BarrierThread
 from agent.clock import SystemClock
 from agent.config import Config
 from agent.core import controller
@@ -23,7 +24,6 @@ from agent.core.events import EVENTS, Event, Severity
 from agent.core.identity import Direction
 from agent.core.inputs import CameraCondition, CameraReported, Input, RecognitionReported, StopRequested
 from agent.core.moment import NS_PER_S
-from agent.drivers.barrier import SerialBarrier
 from agent.drivers.camera import Camera, CameraOptions
 from agent.drivers.camera_sources import opener
 from agent.drivers.control_socket import ControlSocket
@@ -117,10 +117,14 @@ class App:
         state, effects = controller.start(parts.rules(config, options), known, clock.now())
 
         composed: list[Runtime] = []  # the threads below look back at the loop that is made last
-        barrier = SerialBarrier(
-            parts.barrier_port(config, options),
-            post=self._post,
-            control_fresh_ns=lambda: composed[0].fresh_ns(),  # noqa: PLW0108  it does not exist yet
+        barrier = barrier_parts.barrier(
+            config,
+            BarrierNeeds(
+                simulation=options.simulation,
+                highest=known.highest_grant,
+                post=self._post,
+                control_fresh_ns=lambda: composed[0].fresh_ns(),  # noqa: PLW0108  it does not exist yet
+            ),
         )
         slots = FrameSlots([camera.name for camera in config.camera])
         recognition = Recognition(
@@ -212,7 +216,7 @@ class App:
         """Called in a signal handler, so it only leaves a note; the loop looks at it on its next turn."""
         self._asked_to_stop = self._asked_to_stop or reason
 
-    def _turned(self, runtime: Runtime, barrier: SerialBarrier, liveness: Liveness) -> None:
+    def _turned(self, runtime: Runtime, barrier: BarrierThread, liveness: Liveness) -> None:
         now_ns = time.monotonic_ns()
         liveness.look(now_ns)
         if is_fresh(barrier, now_ns, BARRIER_LIMIT_NS):

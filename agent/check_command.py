@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
 from agent.config import example, load
 from agent.errors import UsageError
-from agent.plan import PlanLine, Verdict, plan
+from agent.plan import PlanLine, Verdict, assurance, plan
+from firmware_bridge.assurance import Assurance, Keeping
 
 _MARKS = {Verdict.OK: "  ok     ", Verdict.WARNING: "  WARNING", Verdict.MISSING: "  MISSING", Verdict.REFUSED: "  REFUSED"}
 
@@ -26,12 +28,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.config is None:
         raise UsageError("check needs --config FILE (or --print-example)")
-    lines = plan(load(args.config), simulation=args.simulation)
+    config = load(args.config)
+    lines = plan(config, simulation=args.simulation)
     refused = [line for line in lines if line.verdict is Verdict.REFUSED]
     if args.json:
-        print(json.dumps({"runs": not refused, "parts": [asdict(line) for line in lines]}))
+        parts = [asdict(line) for line in lines]
+        print(json.dumps({"runs": not refused, "parts": parts, "assurance": asdict(assurance(config))}))
     else:
         _print(args.config, lines)
+        _print_assurance(assurance(config))
     return UsageError.exit_code if refused else 0
 
 
@@ -47,3 +52,22 @@ def _print(file: Path, lines: tuple[PlanLine, ...]) -> None:
         print(f"It would start out of service for entry and keep trying: {counts[Verdict.MISSING]} missing.")
     else:
         print("It would run.")
+
+
+_KEEPING = {
+    Keeping.LOST: "LOST, nobody keeps it:",
+    Keeping.ELSEWHERE: "KEPT ELSEWHERE, not in full:",
+    Keeping.KEPT: "kept:",
+}
+_WIDTH = 120
+_INDENT = " " * 10
+
+
+def _print_assurance(table: Assurance) -> None:
+    """Rule by rule what is not kept; nothing where all is."""
+    if not table.not_kept:
+        return
+    print(f"With {table.hardware} instead of the controller, of the safety rules in docs/SAFETY.md:")
+    for rule in table.rules:
+        text = f"  rule {rule.rule}  {_KEEPING[rule.keeping]} {rule.meaning}"
+        print(textwrap.fill(text, _WIDTH, subsequent_indent=_INDENT))

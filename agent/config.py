@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from agent.barrier_config import BarrierConfig, BoardConfig, check_barrier
 from agent.core.identity import Direction
 from agent.core.topics import is_name
 from agent.settings import ConfigError, parse, sample, section, setting
@@ -110,19 +111,6 @@ class RecognitionConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class BarrierConfig:
-    port: str = setting("/dev/gate-controller", "Serial port of the controller; use a stable name (udev, by-id).", low=1)
-    baud: int = setting(115200, "Speed of the serial port, bits per second.", low=9600, high=3000000)
-    key_file: str = setting(
-        "/etc/gate-agent/controller.key", "File with the link's key, 64 hexadecimal digits; only the agent may read it."
-    )
-    link_inside_cabinet: bool = setting(
-        False,
-        "True: the cable runs inside a locked cabinet, and the link may do without a key (key_file must then be empty).",
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class RosterConfig:
     source: Path = setting(Path("/var/lib/gate-agent/roster"), "Folder in which releases arrive (metadata/ and targets/).", low=1)
     root: Path = setting(Path("/etc/gate-agent/root.json"), "The trusted root, installed with the gate.", low=1)
@@ -168,6 +156,7 @@ class Config:
     )
     recognition: RecognitionConfig = section(RecognitionConfig, "Models, quality and evidence.")
     barrier: BarrierConfig = section(BarrierConfig, "The turnstile's controller.")
+    board: BoardConfig = section(BoardConfig, "A bought board and what is wired to it; not used with our controller.")
     roster: RosterConfig = section(RosterConfig, "Where signed rosters come from.")
     journal: JournalConfig = section(JournalConfig, "The durable record of events.")
     uplink: UplinkConfig = section(UplinkConfig, "The way to the centre.")
@@ -217,11 +206,13 @@ def _check_whole(config: Config, file: str) -> None:
             raise ConfigError(
                 f"{file}: 'camera.source' of '{camera.name}' is a network address; set allow_network_camera = true to permit it"
             )
-    if bool(config.barrier.key_file) == config.barrier.link_inside_cabinet:
-        raise ConfigError(
-            f"{file}: set either 'barrier.key_file' or 'barrier.link_inside_cabinet = true' with key_file = \"\"; "
-            "a link without a key is only for a cable inside a locked cabinet"
-        )
+    check_barrier(
+        config.barrier,
+        config.board,
+        cameras={camera.direction: camera.name for camera in cameras},
+        anti_passback=config.lane.anti_passback is not AntiPassback.OFF,
+        file=file,
+    )
     if not config.uplink.tls and config.uplink.host not in {"localhost", "127.0.0.1", "::1"}:
         raise ConfigError(f"{file}: 'uplink.tls' is false and the broker is '{config.uplink.host}'; without TLS only loopback is possible")
 

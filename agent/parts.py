@@ -11,7 +11,6 @@ from agent.config import AntiPassback, CameraConfig, Config, PadMode, Recognitio
 from agent.core.controller import CameraPlace, Rules
 from agent.core.identity import Area
 from agent.core.inputs import Pad, PadVerdict
-from agent.drivers.barrier import BarrierPort, read_key
 from agent.drivers.camera_sources import SourceSettings
 from agent.errors import GateError
 from agent.mqtt.broker import Broker, Tls
@@ -61,19 +60,6 @@ def rules(config: Config, options: Options) -> Rules:
         cool_down_ms=lane.cool_down_ms,
         subject_lost_ms=lane.subject_lost_ms,
         commit_budget_ms=config.journal.commit_budget_ms,
-    )
-
-
-def barrier_port(config: Config, options: Options) -> BarrierPort:
-    """Raises UsageError where the key's file cannot be used."""
-    barrier = config.barrier
-    return BarrierPort(
-        port=barrier.port,
-        baud=barrier.baud,
-        key=read_key(Path(barrier.key_file)) if barrier.key_file else None,
-        link_inside_cabinet=barrier.link_inside_cabinet,
-        host_name=f"{config.gate.site}/{config.gate.gate}",
-        simulation=options.simulation,
     )
 
 

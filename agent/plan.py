@@ -4,14 +4,20 @@
 everything that can be seen without opening it, and again by the core for what the controller says of itself.
 """
 
+import importlib.util
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
+from agent.barrier_config import BarrierKind
 from agent.config import CameraConfig, Config, PadMode
+from firmware_bridge.assurance import CONTROLLER, MODBUS, OSDP, RELAY, Assurance, Keeping
+from firmware_bridge.board_line import why_not
+from firmware_bridge.errors import PackageAbsentError
 
 
 class Verdict(StrEnum):
@@ -47,8 +53,7 @@ def _lines(config: Config, *, simulation: bool) -> Iterator[PlanLine]:
         yield _camera(f"camera[{index}]", camera, simulation=simulation)
     yield _pad(config, simulation=simulation)
     yield _pack("recognition.pack", config.recognition.pack, config)
-    yield _barrier(config, simulation=simulation)
-    yield _secret("barrier.key_file", config.barrier.key_file, "the controller's link has no key: it must be inside the cabinet")
+    yield from _barrier(config, simulation=simulation)
     yield _file("roster.root", config.roster.root, "the trusted root")
     yield _secret("roster.site_key_file", str(config.roster.site_key_file), "")
     yield from _uplink(config)
@@ -68,14 +73,50 @@ def _camera(key: str, camera: CameraConfig, *, simulation: bool) -> PlanLine:
     return PlanLine(key, Verdict.OK, f"{what}, {camera.width} x {camera.height} at {camera.frames_per_s:g} frames/s")
 
 
-def _barrier(config: Config, *, simulation: bool) -> PlanLine:
-    port = config.barrier.port
-    what = f"controller at {port}, {config.barrier.baud} bits/s"
+def _barrier(config: Config, *, simulation: bool) -> Iterator[PlanLine]:
+    yield _kept(config)
+    port, board = config.barrier.port, config.barrier.kind is not BarrierKind.CONTROLLER
+    name = "board" if board else "controller"
+    what = f"{name} at {port}, {config.barrier.baud} bits/s"
+    wrong = why_not(port, simulation=simulation)
     if _kind(port) == "absent":
-        return PlanLine("barrier.port", Verdict.MISSING, f"{what}: the port is absent; plug the controller in, or name another port")
-    if is_pseudo_terminal(port) and not simulation:
-        return PlanLine("barrier.port", Verdict.REFUSED, f"{what} is a pseudo-terminal; an emulated controller runs only with --simulation")
-    return PlanLine("barrier.port", Verdict.OK, what)
+        yield PlanLine("barrier.port", Verdict.MISSING, f"{what}: the port is absent; plug the {name} in, or name another port")
+    elif wrong is not None and (board or not simulation):  # a controller of the other kind says so itself, and is refused then
+        yield PlanLine("barrier.port", Verdict.REFUSED, f"{what}: the port {wrong}")
+    else:
+        yield PlanLine("barrier.port", Verdict.OK, what)
+    if config.barrier.key_file or not board:
+        yield _secret("barrier.key_file", config.barrier.key_file, "the controller's link has no key: it must be inside the cabinet")
+
+
+_ASSURANCES = MappingProxyType(
+    {BarrierKind.CONTROLLER: CONTROLLER, BarrierKind.OSDP: OSDP, BarrierKind.MODBUS: MODBUS, BarrierKind.RELAY: RELAY}
+)
+
+
+def assurance(config: Config) -> Assurance:
+    """What the configured hardware keeps of the controller's safety rules."""
+    return _ASSURANCES[config.barrier.kind]
+
+
+def _kept(config: Config) -> PlanLine:
+    """One line; `gate-agent check` prints the rules that are not kept in full."""
+    table = assurance(config)
+    if not table.not_kept:
+        numbers = ", ".join(str(rule.rule) for rule in table.rules)
+        return PlanLine("barrier.kind", Verdict.OK, f"{table.hardware} keeps safety rules {numbers} by itself")
+    lost = ", ".join(str(rule.rule) for rule in table.rules if rule.keeping is Keeping.LOST)
+    elsewhere = ", ".join(str(rule.rule) for rule in table.rules if rule.keeping is Keeping.ELSEWHERE)
+    package = _PACKAGES.get(config.barrier.kind)
+    if package is not None and importlib.util.find_spec(package) is None:
+        return PlanLine("barrier.kind", Verdict.REFUSED, str(PackageAbsentError(package)))
+    text = (
+        f"{table.hardware}: safety rules {lost} are lost, {elsewhere} kept elsewhere and not in full; gate-agent check says what it means"
+    )
+    return PlanLine("barrier.kind", Verdict.WARNING, text)
+
+
+_PACKAGES = MappingProxyType({BarrierKind.OSDP: "osdp", BarrierKind.MODBUS: "pymodbus"})
 
 
 def is_pseudo_terminal(port: str) -> bool:

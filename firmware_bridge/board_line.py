@@ -32,9 +32,8 @@ class BoardLine:
         Raises:
             PortError: not now; then `drop` it, and `due_ns` says when to try again.
         """
-        pretended = is_pseudo_terminal(self._port)
-        if pretended is not self._simulation and os.path.lexists(self._port):
-            wrong = "is a pseudo-terminal; it needs --simulation" if pretended else "is real, and a simulation switches nothing real"
+        wrong = why_not(self._port, simulation=self._simulation)
+        if wrong is not None:
             raise PortDeniedError(self._port, wrong, "name the board's own port, or that of a simulated board")
         self.transport = SerialTransport(self._port, baud=self._baud)
         return self.transport
@@ -55,6 +54,8 @@ class BoardLine:
             self.transport = None
 
 
-def is_pseudo_terminal(port: str) -> bool:
-    """Whether the port, or what it links to, is no hardware."""
-    return os.path.realpath(port).startswith("/dev/pts/")
+def why_not(port: str, *, simulation: bool) -> str | None:
+    """Why this port does not go with a simulation, or with none: recorded pictures must never open a real gate."""
+    if not os.path.lexists(port) or os.path.realpath(port).startswith("/dev/pts/") is simulation:
+        return None
+    return "is real, and a simulation switches nothing real" if simulation else "is a pseudo-terminal; it needs --simulation"

@@ -14,6 +14,7 @@ MOST_LINES = 400  # beyond it a file certainly holds two jobs; from 250 on it us
 BROAD_EXCEPTS: frozenset[tuple[str, str]] = frozenset(
     {
         ("agent/drivers/barrier.py", "_run"),
+        ("agent/drivers/board_barrier.py", "_run"),
         ("agent/drivers/camera.py", "_read"),  # the thread that reads one opening of a camera
         ("agent/drivers/camera.py", "_run"),
         ("agent/drivers/recognition.py", "_run"),
@@ -27,6 +28,7 @@ BROAD_EXCEPTS: frozenset[tuple[str, str]] = frozenset(
 THREADS = frozenset(
     {
         *("agent/drivers/camera.py", "agent/drivers/recognition.py", "agent/drivers/barrier.py", "agent/drivers/uplink.py"),
+        "agent/drivers/board_barrier.py",
         *("agent/drivers/roster_loader.py", "agent/drivers/control_socket.py"),
         *("agent/diagnostics/demo/play.py", "agent/diagnostics/bench/lane.py"),
         *("firmware_bridge/emulator/shell.py", "firmware_bridge/emulator/__main__.py"),
