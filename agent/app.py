@@ -24,6 +24,7 @@ from agent.core.events import EVENTS, Event, Severity
 from agent.core.identity import Direction
 from agent.core.inputs import CameraCondition, CameraReported, Input, RecognitionReported, StopRequested
 from agent.core.moment import NS_PER_S
+from agent.drivers.barrier import SerialBarrier
 from agent.drivers.camera import Camera, CameraOptions
 from agent.drivers.camera_sources import opener
 from agent.drivers.control_socket import ControlSocket
@@ -146,7 +147,7 @@ class App:
         )
         control_socket = ControlSocket(
             config.gate.runtime_dir / "control.sock",
-            snapshot=lambda: _snapshot(composed[0], recognition),
+            snapshot=lambda: _snapshot(composed[0], recognition, barrier),
             staff=StaffDesk(site=config.gate.site, gate=config.gate.gate, keys_dir=config.staff.keys_dir),
             post=self._post,
         )
@@ -246,8 +247,16 @@ class App:
 _LEVELS = {Severity.INFO: logging.INFO, Severity.NOTICE: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ALARM: logging.ERROR}
 
 
-def _snapshot(runtime: Runtime, recognition: Recognition) -> dict[str, Any]:
-    return {**controller.snapshot(runtime.state), "views": recognition.views()}
+def _snapshot(runtime: Runtime, recognition: Recognition, barrier: BarrierThread) -> dict[str, Any]:
+    return {**controller.snapshot(runtime.state), "views": recognition.views(), "controller": _controller(barrier)}
+
+
+def _controller(barrier: BarrierThread) -> dict[str, Any] | None:
+    """What our own controller says of itself and of the line once a second; None before it has, and of a bought board."""
+    if not isinstance(barrier, SerialBarrier) or barrier.health is None:
+        return None
+    names = ("uptime_s", "boot_count", "checksum_errors", "refused_frames", "missed_heartbeats", "dropped_events")
+    return {name: getattr(barrier.health, name) for name in names} | {"frames_refused_here": barrier.frames_refused}
 
 
 def _brief(event: Event) -> str:

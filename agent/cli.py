@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "check": Command("agent.check_command", "say what a configuration would run, and refuse what cannot be"),
         "doctor": Command("agent.diagnostics.doctor", "look at this gate without a network and say what to mend"),
         "lock-down": Command("agent.lock_down_command", "stop entry at this gate, or free it; the way out stays open"),
+        "barrier": Command("agent.diagnostics.barrier_tool", "watch, release and test the turnstile's controller at the cabinet"),
         "journal": Command("agent.diagnostics.journal_view", "show, export and verify the journal"),
         "models": Command("models.commands", "build, list and verify model packs"),
         "evaluate": Command("agent.diagnostics.evaluate", "measure error rates on your own pictures"),
