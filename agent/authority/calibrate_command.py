@@ -11,6 +11,7 @@ from agent.authority.authority import Authority
 from agent.authority.calibrate import Calibrated, calibrate
 from agent.authority.files import write_whole
 from agent.biometrics.measurement import PAIRS_MAX, Progress, Targets
+from agent.errors import UsageError
 
 PAGE: Final = "calibration.html"
 FPIR: Final = 0.01
@@ -35,11 +36,19 @@ def discard(authority: Authority) -> str:
 
 
 def run(options: argparse.Namespace, authority: Authority, *, margin: float, progress: Progress) -> tuple[Calibrated, Path]:
-    """Measure, keep the record and write the page."""
+    """Measure, keep the record and write the page.
+
+    Raises:
+        UsageError: the page has no place, or no comparison is allowed. Else as calibrate.
+    """
+    page: Path = options.report or authority.folder / PAGE
+    if page.is_dir() or not page.parent.is_dir():
+        raise UsageError(f"--report {page} is no place for a page; name a file in a folder that exists")
+    if options.pairs < 1:
+        raise UsageError(f"--pairs {options.pairs} leaves nothing to compare; the default is {PAIRS_MAX}")
     targets = Targets(fpir=options.fpir, fnir=options.fnir)
     done = calibrate(authority, targets=targets, margin=margin, now_s=int(time.time()), pairs_max=options.pairs, progress=progress)
     done.file.save(authority.folder)
-    page: Path = options.report or authority.folder / PAGE
     write_whole(page, calibrate_report.html(done).encode())
     return done, page
 

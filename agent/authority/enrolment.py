@@ -37,6 +37,10 @@ with less quality 0.06 and more; the nearest two of 867 people 0.18 and, by anot
 FRAME: Final = 0.25
 """Width of the rim that is put around a picture, in its longer side."""
 
+LARGER: Final = 3
+LARGER_PX_MAX: Final = 4_000
+"""A picture without a face is looked at again so much larger, up to this side, to tell a small face from none."""
+
 CUT_OFF: Final = 0.25
 """Eyes, nose and mouth must lie so far inside of the picture, in eye distances; nearer to the edge, cheek or chin are missing."""
 
@@ -111,12 +115,21 @@ def _sample(file: Path, sampler: Sampler) -> tuple[Sample | None, str | None]:
         return None, str(error)
     found = sampler.sample_faces(_framed(image))
     if not found:
-        return None, "no face is found; the face must be large and look ahead"
+        return None, REMEDIES[SampleFault.TOO_FAR] if _is_small(
+            image, sampler
+        ) else "no face is found; the face must be large and look ahead"
     largest = found[0]
     if len(found) > 1 and found[1].quality.eye_distance_px > SECOND_FACE * largest.quality.eye_distance_px:
         return None, f"{REMEDIES[SampleFault.SEVERAL_FACES]} ({len(found)} found)"
     fault = SampleFault.TOO_CLOSE if _is_cut_off(largest, image) else largest.fault
     return largest, None if fault is None else REMEDIES[fault]
+
+
+def _is_small(image: U8, sampler: Sampler) -> bool:
+    """Whether there is a face after all, too small to be looked for."""
+    if max(image.shape[:2]) * LARGER > LARGER_PX_MAX:
+        return False
+    return bool(sampler.sample_faces(_framed(np.asarray(cv2.resize(image, None, fx=LARGER, fy=LARGER), dtype=np.uint8))))
 
 
 def _framed(image: U8) -> U8:

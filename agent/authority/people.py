@@ -12,7 +12,7 @@ import numpy as np
 
 from agent.authority.authority import Authority
 from agent.authority.doubles import Alike, KnownFaces
-from agent.authority.enrolment import Picture, Sampler, portraits
+from agent.authority.enrolment import SUFFIXES, Picture, Sampler, portraits
 from agent.authority.person_file import FILE, PersonPlan, load_person
 from agent.authority.register import Bound
 from agent.biometrics.calibration import PackDefaults
@@ -118,7 +118,8 @@ class _Enrolling:
             return Enrolment(name, (), str(error))
         seen = portraits(folder, self._sampler, same_face=self._same_face)
         if not seen.samples:
-            return Enrolment(name, seen.pictures, "no picture serves; see the reason of each, and take new ones")
+            why = "see the reason of each, and take new ones" if seen.pictures else f"the folder holds none ({', '.join(sorted(SUFFIXES))})"
+            return Enrolment(name, seen.pictures, f"no picture serves; {why}")
         samples = tuple(seen.samples.values())
         mean = fuse(np.stack([sample.template for sample in samples]), self._sampler.metric)
         earlier = self._known.mean(name)

@@ -285,5 +285,8 @@ def test_the_command_measures_releases_and_refuses(
     capsys.readouterr()
     assert main(["release", *words]) == 0
     assert json.loads(capsys.readouterr().out)["calibration"] == "pack-default"
+    for wrong, words_found in ((["--report", str(tmp_path)], "no place for a page"), (["--pairs", "0"], "leaves nothing to compare")):
+        assert main(["calibrate", *wrong, *words]) == 2
+        assert words_found in capsys.readouterr().err
     assert main(["calibrate", "--fpir", "2", *words]) == 1
     assert "the target --fpir is 2.0" in capsys.readouterr().err

@@ -88,6 +88,7 @@ def test_each_picture_that_cannot_serve_says_why(run: Run, pictures: Pictures, f
                 "nobody.png": np.full((480, 640, 3), 127, dtype=np.uint8),
                 "notes.txt": b"not looked at",
                 "small.png": moved(face, scale=0.8),
+                "tiny.png": moved(face, scale=0.3),
                 "two.png": np.asarray(both, dtype=np.uint8),
             }
         )
@@ -104,6 +105,7 @@ def test_each_picture_that_cannot_serve_says_why(run: Run, pictures: Pictures, f
         "empty.png": "the file is no pic",
         "nobody.png": "no face is found; ",
         "small.png": "the face is too sm",
+        "tiny.png": "the face is too sm",
         "two.png": "several faces; cro",
     }
 
