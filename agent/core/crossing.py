@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from agent.core.antipassback import Passages
-from agent.core.effects import Phase
 from agent.core.events import EventType
 from agent.core.inputs import (
     BarrierAlarmed,
@@ -106,11 +105,13 @@ def lose_link(lane: Lane, given: BarrierLost, now: Now) -> Done:
 
 
 def raise_emergency(lane: Lane, _given: EmergencyRaised, now: Now) -> Done:
-    """Free passage. A release that nobody used is over; a passage under way goes on, and an unknown outcome stays unknown."""
-    raised = (record(EventType.EMERGENCY_RAISED, now, phase=lane.phase),)
-    unused = lane.phase in (Phase.RELEASED, Phase.CANCELLING)
-    done = drop_unused(lane, now) if unused else Done(lane)
-    return Done(replace(done.lane, passages=Passages()), raised + done.effects)
+    """Free passage. What becomes of an open grant the controller tells: unused, it ends it; used, the passage goes on."""
+    return Done(replace(lane, passages=Passages()), (record(EventType.EMERGENCY_RAISED, now, phase=lane.phase),))
+
+
+def end_in_emergency(lane: Lane, given: ReleaseEnded, now: Now) -> Done:
+    ours = lane.pending is not None and is_ours(lane, given.grant)
+    return drop_unused(lane, now) if ours and given.cause is ReleaseEnd.CANCELLED else end(lane, given, now)
 
 
 def drop_unused(lane: Lane, now: Now) -> Done:

@@ -145,7 +145,7 @@ TABLE: Mapping[Signal, Row] = MappingProxyType(
                 RELEASED: Cell(crossing.end, SECURED, RELEASED),
                 CANCELLING: Cell(crossing.end, SECURED, CANCELLING),
                 PASSING: Cell(crossing.end, SECURED, PASSING),
-                EMERGENCY: Cell(crossing.end),
+                EMERGENCY: Cell(crossing.end_in_emergency),
                 UNREADY: Cell(crossing.end_late, SECURED, UNREADY),
             },
         ),

@@ -66,7 +66,8 @@ EMERGENCY_PHASES: Final = frozenset({vocabulary.Phase.EMERGENCY, vocabulary.Phas
 
 def connected(hello: messages.HelloReply, state: messages.State, *, keyed: bool) -> BarrierConnected:
     """The controller as HELLO and STATE describe it."""
-    passing = state.grant_number != 0 and state.phase is vocabulary.Phase.PASSING
+    # An emergency ends a release that nobody uses, so one that is still open then has somebody in the lane.
+    passing = state.grant_number != 0 and state.phase in (vocabulary.Phase.PASSING, *EMERGENCY_PHASES)
     return BarrierConnected(
         controller=hello.controller_id.rstrip(b"\0").decode("ascii", "replace"),
         firmware=hello.firmware_digest.hex(),

@@ -150,7 +150,7 @@ def test_a_deadline_is_seen_after_any_input_and_not_on_a_tick_alone() -> None:
 def test_a_grant_is_recorded_as_cancelled_once() -> None:
     lane = Play()
     lane.grants()
-    lane.hears(i.SubjectReplaced("entry", TrackId(1), lane.now_ns), i.EmergencyRaised())
+    lane.hears(i.SubjectReplaced("entry", TrackId(1), lane.now_ns), i.EmergencyRaised(), i.ReleaseEnded(ONE, i.ReleaseEnd.CANCELLED))
     assert [e.data["reason"] for e in events(lane.all, EventType.GRANT_CANCELLED)] == ["subject_replaced"]
     assert [e.data["cause"] for e in events(lane.all, EventType.PASSAGE_NOT_MADE)] == ["emergency"]
 
@@ -338,10 +338,21 @@ def test_an_emergency_cancels_a_release_that_nobody_used() -> None:
     lane = Play()
     lane.grants()
     effects = lane.hears(i.EmergencyRaised())
-    assert types(effects)[:3] == [EventType.EMERGENCY_RAISED, EventType.GRANT_CANCELLED, EventType.PASSAGE_NOT_MADE]
+    assert types(effects)[0] is EventType.EMERGENCY_RAISED
     assert Believe(Phase.EMERGENCY) in effects
+    effects += lane.hears(i.ReleaseEnded(ONE, i.ReleaseEnd.CANCELLED))
+    assert types(effects)[-2:] == [EventType.GRANT_CANCELLED, EventType.PASSAGE_NOT_MADE]
     assert not any(isinstance(e, CancelRelease) for e in effects), "nothing is sent that could close a door"
     assert lane.hears(i.EmergencyRaised()) == ()
+
+
+def test_who_had_broken_the_first_beam_when_the_emergency_came_passes_on_the_grant() -> None:
+    """The controller says that a passage begins once both beams are broken, but it ends no release with somebody in one of them."""
+    lane = Play()
+    lane.grants()
+    lane.hears(i.EmergencyRaised(), i.PassageStarted(ONE, Direction.ENTRY))
+    assert EventType.PASSAGE_MADE in types(lane.hears(i.PassageCompleted(ONE, Direction.ENTRY, 11)))
+    assert EventType.PASSAGE_NOT_MADE not in types(lane.all)
 
 
 def test_a_passage_under_way_goes_on_through_an_emergency() -> None:

@@ -74,7 +74,7 @@ def test_the_diagram_shows_each_change_of_phase_once() -> None:
     edges = [line.strip().split(":")[0] for line in lines[2:]]
     assert lines[0] == "stateDiagram-v2"
     assert len(edges) == len(set(edges))
-    assert "    secured --> released: AccessGranted" in lines
+    assert "    secured --> released: AccessGranted<br>StaffGranted" in lines
     assert not any(edge.split(" --> ")[0] == edge.split(" --> ")[1] for edge in edges)
 
 
