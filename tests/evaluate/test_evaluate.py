@@ -12,9 +12,11 @@ import pytest
 from agent.biometrics.template import Metric
 from agent.cli import main
 from agent.core.inputs import Box, SampleQuality
+from agent.diagnostics.evaluate.found import WorstCase
 from agent.diagnostics.evaluate.identification import Folders, Probe, evaluate_identification, gallery_of, read_folders, rule_of
 from agent.diagnostics.evaluate.pad import Presentation, evaluate_pad, read_presentations, score_presentations
 from agent.diagnostics.evaluate.pairs import Pair, evaluate_pairs, read_pairs
+from agent.diagnostics.evaluate.report import contact_sheet
 from agent.diagnostics.evaluate.samples import Acquired, acquire
 from agent.errors import UsageError
 from agent.vision.sampler import Sample
@@ -24,6 +26,7 @@ from models.pack import find_pack, open_pack
 from models.places import built_folder
 from tests.authority.conftest import U8, installed, moved
 from tests.authority.test_authority import Defaults
+from tests.sim import pad_pack
 
 PAIR_KEYS = {"pairs", "failed_to_acquire", "threshold", "fmr", "fnmr", "fnmr_at_fmr0"}
 SEARCH_KEYS = {"gallery", "probes", "strangers", "rank1", "threshold", "fpir", "fnir", "fnir_at_fpir"}
@@ -103,6 +106,34 @@ def test_a_person_is_found_and_a_stranger_is_not(tmp_path: Path, portraits: dict
     assert (values["gallery"], values["probes"], values["strangers"]) == (1, 2, 1)
     assert (values["fpir"], values["fnir"], values["rank1"]) == (0.0, 0.5, 0.5)  # the torn probe counts as missed
     assert set(values["fnir_at_fpir"]) == {"0.1", "0.01"}  # type: ignore[call-overload]
+
+
+def test_attacks_are_evaluated_by_the_command_with_a_report(
+    tmp_path: Path, portraits: dict[str, U8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    packs = tmp_path / "packs"
+    pad_pack.write_pack(packs, pad_pack.by_colour())
+    (packs / "mtcnn-dlib").symlink_to(built_folder() / "mtcnn-dlib")
+    blue = {name: np.clip(image + np.array([90, 0, -90], np.int16), 0, 255).astype(np.uint8) for name, image in portraits.items()}
+    write(tmp_path / "set" / "bona_fide", **portraits)
+    write(tmp_path / "set" / "screen", **blue, torn=b"")
+    write(tmp_path / "set" / "seen-as-live", astronaut=portraits["astronaut"])
+    words = ["--pad", str(tmp_path / "set"), "--pad-pack", pad_pack.NAME, "--packs-dir", str(packs), "--out", str(tmp_path / "out")]
+    assert main(["evaluate", *words, "--json"]) == 0
+    said = capsys.readouterr().out
+    assert last_line(said) == {
+        "bona_fide": 2,
+        "attacks": {"screen": 2, "seen-as-live": 1},
+        "failed_to_acquire": 1,
+        "threshold": 0.6,
+        "apcer": {"screen": 0.0, "seen-as-live": 1.0},
+        "bpcer": 0.0,
+    }
+    assert "torn.png" in said
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "no attack test" in page
+    assert "torn.png" in page
+    assert cv2.imread(str(tmp_path / "out" / "worst.png")) is not None
 
 
 @pytest.mark.parametrize(
@@ -208,7 +239,23 @@ def test_attacks_are_counted_by_kind_and_whoever_does_not_reach_the_bound_does_n
         "bpcer": 0.5,
     }
     assert ("worst attack", "screen") in found.facts
+    assert (found.axes[0], found.at) == ("APCER of screen, the worst attack", (pytest.approx(1 / 3), 0.5))
+    assert "no attack test" in found.note
     assert found.worst[0].words == "WRONG: screen, 0.650"
+
+
+def test_an_attack_in_which_no_face_was_found_is_not_called_detected() -> None:
+    presentations = [Presentation(Path("bona_fide/0"), "bona_fide"), Presentation(Path("mask/0"), "mask")]
+    found = evaluate_pad(presentations, {Path("bona_fide/0"): 0.9}, {Path("mask/0"): "no face"}, threshold=0.6, pack="pad-1")
+    assert (found.values["apcer"], found.values["bpcer"], found.curve, found.at) == ({"mask": None}, 0.0, None, None)
+    assert dict(found.facts)["worst attack"] == "not known: no face was found"
+
+
+def test_single_pictures_fill_the_rows_of_a_contact_sheet_and_pairs_stay_side_by_side() -> None:
+    def shape(files: int) -> tuple[int, ...]:
+        return contact_sheet([WorstCase(f"WRONG: {n}", (Path("none.png"),) * files) for n in range(6)]).shape
+
+    assert shape(1)[0] * 2 == shape(2)[0]
 
 
 def test_every_face_is_scored_where_it_stands_in_its_picture(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ class Found:
         at: false positives and negatives at the threshold.
         worst: mistakes first.
         failures: why a file gave no template.
+        note: what has to be known to read the figures.
     """
 
     title: str
@@ -38,3 +39,4 @@ class Found:
     axes: tuple[str, str] = ("FMR", "FNMR")
     at: tuple[float, float] | None = None
     worst: Sequence[WorstCase] = ()
+    note: str = ""

@@ -17,7 +17,8 @@ from agent.vision.picture import png
 PAGE, DET, SHEET = "report.html", "det.svg", "worst.png"
 TILE_PX: Final = 160
 CAPTION_PX: Final = 40
-ACROSS: Final = 3  # cases in a row of the sheet
+PAIR: Final = 2  # pictures of a case at most: itself, and what it was compared with
+ACROSS: Final = 3  # pairs in a row of the sheet
 _INK, _PAPER, _WRONG = (30, 30, 30), (255, 255, 255), (40, 40, 200)
 _FAILURES_SHOWN: Final = 20
 _POINTS: Final = 400
@@ -27,6 +28,8 @@ def text(found: Found, folder: Path) -> Iterator[str]:
     yield found.title
     width = max(len(name) for name, _ in found.facts)
     yield from (f"  {name:<{width}}  {value}" for name, value in found.facts)
+    if found.note:
+        yield f"  {found.note}"
     for number, (file, why) in enumerate(found.failures.items()):
         if number == _FAILURES_SHOWN:
             yield f"  and {len(found.failures) - number} more; all are in {folder / PAGE}"
@@ -53,11 +56,12 @@ def _page(found: Found, picture: str | None) -> str:
         [
             f"<h1>{escape(found.title)}</h1>",
             f'<div class="facts">{table(("figure", "value"), found.facts)}</div>',
+            f'<p class="note">{escape(found.note)}</p>' if found.note else "",
             "" if picture is None else f'<div class="charts">{picture}</div>',
             f"<h2>Not acquired ({len(failures)})</h2>",
             table(("file", "why"), failures) if failures else "<p>None.</p>",
             "<h2>Worst cases</h2>",
-            f"<p>In {SHEET} beside this page: each case is the picture and what it was compared with.</p>"
+            f"<p>In {SHEET} beside this page: each case is the picture, and what it was compared with if it was.</p>"
             if found.worst
             else "<p>None.</p>",
             table(("case", "files"), [(case.words, ", ".join(str(f) for f in case.files)) for case in found.worst]),
@@ -91,12 +95,14 @@ def _det(found: Found) -> Chart:
 
 def contact_sheet(cases: Sequence[WorstCase]) -> U8:
     """The cases as one picture, uint8 (h, w, 3) BGR: each the probe and what it was compared with, with its words below."""
-    rows = -(-len(cases) // ACROSS)
-    wide, high = 2 * TILE_PX + 16, TILE_PX + CAPTION_PX
-    sheet = np.full((rows * high, ACROSS * wide, 3), _PAPER, dtype=np.uint8)
+    tiles = max(min(len(case.files), PAIR) for case in cases)
+    across = ACROSS * PAIR // tiles
+    rows = -(-len(cases) // across)
+    wide, high = tiles * TILE_PX + 16, TILE_PX + CAPTION_PX
+    sheet = np.full((rows * high, across * wide, 3), _PAPER, dtype=np.uint8)
     for number, case in enumerate(cases):
-        top, left = number // ACROSS * high, number % ACROSS * wide
-        for place, file in enumerate(case.files[:2]):
+        top, left = number // across * high, number % across * wide
+        for place, file in enumerate(case.files[:PAIR]):
             sheet[top : top + TILE_PX, left + place * TILE_PX : left + (place + 1) * TILE_PX] = _tile(file)
         colour = _WRONG if (case.words.isascii() and case.words.split(":")[0].isupper()) or case.words.startswith("MISSED") else _INK
         _caption(sheet, case.words, (left + 2, top + TILE_PX + 18), colour, wide - 16)
