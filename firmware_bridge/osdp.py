@@ -3,20 +3,30 @@
 docs/OSDP.md tells what was measured of libosdp, and why a session that falters is thrown away instead of mended.
 """
 
-import contextlib
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 from firmware_bridge.assurance import OSDP
-from firmware_bridge.board import BoardEvent, BoardOffline, BoardOnline, InputsRead, PulseRefused, PulseTaken, PulseUnknown
+from firmware_bridge.board import BoardEvent, BoardFaulted, BoardOffline, BoardOnline, InputsRead, PulseRefused, PulseTaken, PulseUnknown
+from firmware_bridge.board_line import BoardLine
 from firmware_bridge.errors import MessageError, PortError
 from firmware_bridge.limits import MAX_PULSE_MS, MIN_PULSE_MS
 from firmware_bridge.osdp_key import check_key
 from firmware_bridge.osdp_line import OsdpLine
-from firmware_bridge.osdp_session import InputsReported, Nameplate, OsdpSession, PulseDone, Report, Status, StatusDone, libosdp
+from firmware_bridge.osdp_outputs import OwnOutputs
+from firmware_bridge.osdp_session import (
+    InputsReported,
+    Nameplate,
+    OsdpSession,
+    OutputsReported,
+    Report,
+    Status,
+    StatusDone,
+    SwitchingDone,
+    libosdp,
+)
 from firmware_bridge.osdp_wire import Code
-from firmware_bridge.transport import SerialTransport
 
 _NS_PER_MS: Final = 1_000_000
 _POLL_NS: Final = 40 * _NS_PER_MS  # the port `Board` asks for 50 ms at least
@@ -46,6 +56,7 @@ class OsdpBoard:
         port: the serial port, best by a name under /dev/serial/by-id.
         address: of the board on its line, 0 to 126.
         key: its secure channel base key, 16 bytes.
+        simulation: True opens pseudo-terminals only, False none of them.
 
     Raises:
         OsdpKeyError: the key is none, or can be guessed.
@@ -55,19 +66,21 @@ class OsdpBoard:
 
     assurance = OSDP
 
-    def __init__(self, *, port: str, baud: int, address: int, key: bytes) -> None:
+    def __init__(self, *, port: str, baud: int, address: int, key: bytes, simulation: bool) -> None:
         check_key(key)
         if not 0 <= address <= _MOST_ADDRESS:
             raise MessageError(f"an OSDP board has an address from 0 to {_MOST_ADDRESS}, not {address}")
         self._core = libosdp()
-        self._port, self._baud, self._address, self._key = port, baud, address, key
+        self._address, self._key = address, key
+        self._where = f"on {port} at address {address} and {baud} baud"
+        self._port = BoardLine(port, baud=baud, simulation=simulation)
         self._line = OsdpLine(address)
-        self._transport: SerialTransport | None = None
         self._session: OsdpSession | None = None
         self._nameplate: Nameplate | None = None  # of the board that is online
         self._orders: deque[_Order] = deque()
         self._pulse: _Order | None = None  # given to libosdp, and not yet told
-        self._asking = False
+        self._outputs = OwnOutputs()
+        self._switching_off = self._asking = False
         self._begun_ns = self._online_ns = self._ask_due_ns = self._begin_due_ns = 0
         self._wait_ns = _LEAST_WAIT_NS
         self._told: str | None = None  # the newest reason for being offline
@@ -104,22 +117,23 @@ class OsdpBoard:
         return now_ns if self._orders else self._ask_due_ns
 
     def fileno(self) -> int | None:
-        return None if self._transport is None else self._transport.fileno()
+        return None if self._port.transport is None else self._port.transport.fileno()
 
     def close(self) -> None:
         self._end_session()
-        self._end_port()
+        self._port.close()
 
     # --- one session ----------------------------------------------------------------------------------------------------------
 
     def _begin(self, now_ns: int, events: list[BoardEvent]) -> None:
         try:
-            self._transport = self._transport or SerialTransport(self._port, baud=self._baud)
+            transport = self._port.transport or self._port.open()
         except PortError as error:
             self._tell_offline(str(error), events)
-            self._wait(now_ns)
+            self._port.drop(now_ns)
+            self._begin_due_ns = self._port.due_ns
             return
-        self._line.begin(self._transport)
+        self._line.begin(transport)
         self._session = OsdpSession(self._core, line=self._line, address=self._address, key=self._key)
         self._begun_ns = now_ns
 
@@ -128,7 +142,7 @@ class OsdpBoard:
             if self._nameplate is not None and self._line.quiet:
                 self._command(session, self._nameplate, now_ns, events)
             for report in session.step():
-                self._take(report, events)
+                self._take(report, now_ns, events)
             if self._nameplate is None and session.online:
                 self._come_online(session, now_ns, events)
         reason = self._end_reason(session, now_ns)
@@ -141,21 +155,31 @@ class OsdpBoard:
         about = session.nameplate()
         self._nameplate, self._online_ns, self._ask_due_ns = about, now_ns, now_ns
         self._told = None
+        self._port.answered()
         events.append(BoardOnline(about.identity, about.firmware, authenticated=True))
 
     def _command(self, session: OsdpSession, about: Nameplate, now_ns: int, events: list[BoardEvent]) -> None:
         """Give libosdp the next command: a pulse before a question. Only while nothing is under way, so that it goes out at once."""
-        while self._pulse is None and self._orders:
+        while self._idle and self._orders:
             order = self._orders.popleft()
             refusal = self._refusal(order, about, now_ns)
             if refusal is None and session.pulse(output=order.output, pulse_ms=order.pulse_ms):
-                self._line.allow_pulse(order.expires_ns)
+                self._line.allow_output(order.expires_ns)
+                self._outputs.begin(order.output, now_ns + order.pulse_ms * _NS_PER_MS)
                 self._pulse = order
             else:
                 events.append(PulseRefused(order.token, refusal or "libosdp did not take it"))
-        if self._pulse is None and not self._asking and now_ns >= self._ask_due_ns:
-            self._asking = session.ask(Status.INPUTS if about.inputs else Status.OUTPUTS)
-            self._ask_due_ns = now_ns + _POLL_NS
+        if self._idle and (stuck := self._outputs.next_stuck()) is not None:
+            self._line.allow_output(now_ns + _STALL_NS)
+            self._switching_off = session.switch_off(stuck)
+        if self._idle and now_ns >= self._ask_due_ns:
+            status = Status.OUTPUTS if not about.inputs or self._outputs.look_due(now_ns) else Status.INPUTS
+            self._asking = session.ask(status)
+            self._ask_due_ns = now_ns + (_POLL_NS if status is Status.INPUTS or not about.inputs else 0)
+
+    @property
+    def _idle(self) -> bool:
+        return self._pulse is None and not self._switching_off and not self._asking
 
     @staticmethod
     def _refusal(order: _Order, about: Nameplate, now_ns: int) -> str | None:
@@ -167,13 +191,18 @@ class OsdpBoard:
             return "the board cannot time its outputs (compliance level 1 of output control; 2 is needed)"
         return None
 
-    def _take(self, report: Report, events: list[BoardEvent]) -> None:
+    def _take(self, report: Report, now_ns: int, events: list[BoardEvent]) -> None:
         match report:
             case InputsReported(active=active):
                 events.append(InputsRead(active))
+            case OutputsReported(active=active):
+                for output, stuck in self._outputs.seen(active, now_ns):
+                    events.append(BoardFaulted(f"output_{output}_stays_on", active=stuck))
             case StatusDone():
                 self._asking = False
-            case PulseDone(positive=positive):
+            case SwitchingDone() if self._switching_off:
+                self._switching_off = False
+            case SwitchingDone(positive=positive):
                 self._tell_pulse(positive=positive, reason="the board did not say yes to it", events=events)
 
     def _tell_pulse(self, *, positive: bool, reason: str, events: list[BoardEvent]) -> None:
@@ -181,9 +210,9 @@ class OsdpBoard:
         order, self._pulse = self._pulse, None
         if order is None:
             return
-        if positive and self._line.pulse_answered:
+        if positive and self._line.output_answered:
             events.append(PulseTaken(order.token))
-        elif self._line.pulse_written:
+        elif self._line.output_written:
             events.append(PulseUnknown(order.token, reason))
         else:
             events.append(PulseRefused(order.token, f"nothing was written: its time ran out, or {reason}"))
@@ -221,7 +250,7 @@ class OsdpBoard:
         return "the secure channel was not opened"
 
     def _unheard(self) -> str:
-        return f"nothing answers on {self._port} at address {self._address} and {self._baud} baud"
+        return f"nothing answers {self._where}; check cable, power, address and baud rate"
 
     def _lose(self, reason: str, now_ns: int, events: list[BoardEvent]) -> None:
         if self._nameplate is not None and now_ns - self._online_ns >= _STEADY_NS:
@@ -229,17 +258,15 @@ class OsdpBoard:
         heard, port_lost = self._line.heard, self._line.trouble is not None
         self._tell_pulse(positive=False, reason=reason, events=events)
         self._end_session()
-        if port_lost:
-            self._end_port()
         self._tell_offline(reason, events)
-        if heard or port_lost:
-            self._wait(now_ns)
+        if port_lost:
+            self._port.drop(now_ns)
+            self._begin_due_ns = self._port.due_ns
+        elif heard:
+            self._begin_due_ns = now_ns + self._wait_ns
+            self._wait_ns = min(2 * self._wait_ns, _MOST_WAIT_NS)
         else:
             self._begin_due_ns = now_ns
-
-    def _wait(self, now_ns: int) -> None:
-        self._begin_due_ns = now_ns + self._wait_ns
-        self._wait_ns = min(2 * self._wait_ns, _MOST_WAIT_NS)
 
     def _tell_offline(self, reason: str, events: list[BoardEvent]) -> None:
         if reason != self._told:
@@ -248,13 +275,8 @@ class OsdpBoard:
 
     def _end_session(self) -> None:
         session, self._session = self._session, None
-        self._nameplate, self._asking = None, False
+        self._nameplate = None
+        self._switching_off = self._asking = False
         self._line.end()
         if session is not None:
             session.close()
-
-    def _end_port(self) -> None:
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            with contextlib.suppress(PortError, OSError):
-                transport.close()

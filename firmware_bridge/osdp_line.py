@@ -1,4 +1,4 @@
-"""The line as libosdp sees it: whole frames only, none that may not pass, and one pulse written once.
+"""The line as libosdp sees it: whole frames only, none that may not pass, and one output command written once.
 
 libosdp calls `read`, `write` and `flush` from within its `refresh`. None of them raises for a lost port: libosdp 3.2.9 would carry on with
 a pending exception. What went wrong stands in `trouble`.
@@ -22,8 +22,8 @@ class OsdpLine:
         command, reply: the open parts of the newest command written and of the newest reply let through.
         moved_ns: when the newest of them passed.
         heard: the board has answered in this session.
-        pulse_written: the pulse of `allow_pulse` went to the port, in whole or in part.
-        pulse_answered: a reply to it was let through.
+        output_written: the command of `allow_output` went to the port, in whole or in part.
+        output_answered: a reply to it was let through.
         frames_refused: frames that came at a time or in a dress that they may not, since the board was made.
     """
 
@@ -43,9 +43,9 @@ class OsdpLine:
         self.reply: Frame | None = None
         self.heard = False
         self.moved_ns = self.now_ns
-        self.pulse_written = False
-        self.pulse_answered = False
-        self._pulse_expires_ns: int | None = None
+        self.output_written = False
+        self.output_answered = False
+        self._output_expires_ns: int | None = None
         self._unanswered = False
         self._waiting.clear()
         self._assembler.clear()
@@ -63,13 +63,13 @@ class OsdpLine:
         """The newest command has its reply."""
         return not self._unanswered
 
-    def allow_pulse(self, expires_ns: int) -> None:
+    def allow_output(self, expires_ns: int) -> None:
         """Let one output command through, once, and not after this time.
 
         libosdp writes a command again that found no reply, and its own peripheral switches again: so the second writing is refused here.
         """
-        self._pulse_expires_ns = expires_ns
-        self.pulse_written = self.pulse_answered = False
+        self._output_expires_ns = expires_ns
+        self.output_written = self.output_answered = False
 
     # --- called by libosdp ----------------------------------------------------------------------------------------------------
 
@@ -79,10 +79,10 @@ class OsdpLine:
         if self._transport is None or self.trouble is not None or command is None or not may_send(command):
             return 0
         if command.code == Code.OUTPUT:
-            if self._pulse_expires_ns is None or self.now_ns >= self._pulse_expires_ns:
+            if self._output_expires_ns is None or self.now_ns >= self._output_expires_ns:
                 return 0
-            self._pulse_expires_ns = None
-            self.pulse_written = True
+            self._output_expires_ns = None
+            self.output_written = True
         if command.code == Code.CAPABILITIES:
             # What follows is the challenge, from rand(). libosdp 3.2.9 never seeds it: the first session after each start would have the
             # same session keys, and an old recording of the board would pass for the board.
@@ -120,7 +120,7 @@ class OsdpLine:
         self._unanswered, self.heard = False, True
         self.reply, self.moved_ns = reply, self.now_ns
         if self.command.code == Code.OUTPUT:
-            self.pulse_answered = True
+            self.output_answered = True
         self._waiting += data
 
     def _read_port(self) -> bytes:

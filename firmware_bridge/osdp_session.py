@@ -15,6 +15,7 @@ from firmware_bridge.errors import BridgeError
 from firmware_bridge.osdp_line import OsdpLine
 
 _TEMPORARY_ON: Final = 5  # output control code: on now, back to the permanent state when the timer ends
+_PERMANENT_OFF: Final = 1  # output control code: off now, and after every pulse
 _TIMER_UNIT_MS: Final = 100
 _TIMED_OUTPUTS: Final = 2  # compliance level of output control: 1 switches only, 2 times too
 _COMPLETED: Final = 0  # of the completion statuses: the command has its positive reply
@@ -32,7 +33,7 @@ class Status(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class PulseDone:
+class SwitchingDone:
     """libosdp is done with the output command. `positive` is its word only: it says so of a failed write too, so ask the line as well."""
 
     positive: bool
@@ -48,7 +49,12 @@ class InputsReported:
     active: tuple[bool, ...]
 
 
-Report = PulseDone | StatusDone | InputsReported
+@dataclass(frozen=True, slots=True)
+class OutputsReported:
+    active: tuple[bool, ...]
+
+
+Report = SwitchingDone | StatusDone | InputsReported | OutputsReported
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class OsdpSession:
 
     def __init__(self, core: ModuleType, *, line: OsdpLine, address: int, key: bytes) -> None:
         self._core = core
+        self._kinds = {core.STATUS_REPORT_INPUT: InputsReported, core.STATUS_REPORT_OUTPUT: OutputsReported}
         about = {"name": f"board {address}", "address": address, "flags": core.FLAG_ENFORCE_SECURE, "scbk": key, "channel": line}
         self._panel: Any = core.ControlPanel([about])
         self._panel.set_event_callback(self._on_event)
@@ -93,8 +100,8 @@ class OsdpSession:
         self._panel.refresh()
         while self._events:
             event = self._events.pop()
-            if event.get("event") == self._core.EVENT_STATUS and event["type"] == self._core.STATUS_REPORT_INPUT:
-                self._reports.append(InputsReported(tuple(state != 0 for state in event["report"])))
+            if event["event"] == self._core.EVENT_STATUS and event["type"] in self._kinds:
+                self._reports.append(self._kinds[event["type"]](tuple(state != 0 for state in event["report"])))
             # libosdp 3.2.9 forgets to give back each event (362 bytes; with our polling 700 MB a day). Done here for it, but only where
             # it did forget: `alone` is held the way an event is that nobody forgot.
             alone: dict[str, Any] = {}
@@ -130,7 +137,14 @@ class OsdpSession:
     def pulse(self, *, output: int, pulse_ms: int) -> bool:
         """Queue one output command that the board times itself, to the next 100 ms above; False: libosdp does not take it."""
         timer = -(-pulse_ms // _TIMER_UNIT_MS)
-        command = {"command": self._core.CMD_OUTPUT, "output_no": output, "control_code": _TEMPORARY_ON, "timer_count": timer}
+        return self._switch(output, control=_TEMPORARY_ON, timer=timer)
+
+    def switch_off(self, output: int) -> bool:
+        """Queue the command that ends a pulse and makes off its rest position; False: libosdp does not take it."""
+        return self._switch(output, control=_PERMANENT_OFF, timer=0)
+
+    def _switch(self, output: int, *, control: int, timer: int) -> bool:
+        command = {"command": self._core.CMD_OUTPUT, "output_no": output, "control_code": control, "timer_count": timer}
         return bool(self._panel.submit_command(0, command))
 
     def close(self) -> None:
@@ -144,5 +158,5 @@ class OsdpSession:
         return 0
 
     def _on_completion(self, _board: int, command: dict[str, Any], status: int) -> None:
-        done = PulseDone if command["command"] == self._core.CMD_OUTPUT else StatusDone
+        done = SwitchingDone if command["command"] == self._core.CMD_OUTPUT else StatusDone
         self._reports.append(done(positive=status == _COMPLETED))

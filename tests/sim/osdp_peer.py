@@ -89,12 +89,16 @@ class Faults:
         lose: so many of the next replies vanish.
         silent: the board hears nothing and says nothing.
         in_pieces: replies go out one byte a step.
+        sticky: outputs, once on, stay on until they are told to be off.
+        welded: and even then.
         change: replaces each reply.
     """
 
     lose: int = 0
     silent: bool = False
     in_pieces: bool = False
+    sticky: bool = False
+    welded: bool = False
     change: Callable[[bytes], bytes] = field(default=lambda reply: reply)
 
 
@@ -148,16 +152,28 @@ class OsdpPeer:
     Args:
         key: its key; None: it has none yet and waits for the default key of the standard, as a new board does.
         timed: its outputs can be timed.
+        clock: by which it times them, in seconds.
     """
 
-    def __init__(self, port: Port, *, key: bytes | None, address: int = 3, inputs: int = 4, outputs: int = 2, timed: bool = True) -> None:
+    def __init__(
+        self,
+        port: Port,
+        *,
+        key: bytes | None,
+        address: int = 3,
+        inputs: int = 4,
+        outputs: int = 2,
+        timed: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.faults = Faults()
         self.closed = [False] * inputs
         self.pulses: list[Pulse] = []
         self.said: list[bytes] = []
         self.heard: list[bytes] = []
         self._port = port
-        self._outputs = outputs
+        self._on_until = [0.0] * outputs
+        self._clock = clock
         self._pieces = bytearray()
         self._library = ctypes.CDLL(osdp_sys.__file__)
         self._library.osdp_pd_setup.restype = ctypes.c_void_p
@@ -215,21 +231,26 @@ class OsdpPeer:
         if command.id == _OUTPUT:
             asked = command.of.output
             self.pulses.append(Pulse(asked.number, asked.control, asked.timer))
+            self._switch(asked.number, on_s=asked.timer / 10)
         elif command.id == _STATUS:
-            states = self.closed if command.of.status.kind == _INPUTS else [False] * self._outputs
+            states = self.closed if command.of.status.kind == _INPUTS else [until > self._clock() for until in self._on_until]
             command.of.status.entries = len(states)
             for place, closed in enumerate(states):
                 command.of.status.report[place] = closed
         return 0
+
+    def _switch(self, output: int, *, on_s: float) -> None:
+        if on_s:
+            self._on_until[output] = float("inf") if self.faults.sticky or self.faults.welded else self._clock() + on_s
+        elif not self.faults.welded:
+            self._on_until[output] = 0.0
 
 
 def _main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--link", type=Path, required=True)
     parser.add_argument("--key", required=True)
-    parser.add_argument(
-        "--walk", action="store_true", help="somebody walks after each pulse: input 0 (entry) or 1 (exit) closes for a moment"
-    )
+    parser.add_argument("--walk", action="store_true", help="after a pulse somebody walks: the input of the same number closes")
     options = parser.parse_args()
     port = Port(options.link)
     port.plug()
