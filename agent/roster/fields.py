@@ -44,7 +44,10 @@ class Fields:
             raise malformed(self._at(name), "is missing") from None
 
     def take_int(self, name: str, *, low: int, high: int) -> int:
-        return integer(self.take(name), low=low, high=high, place=self._at(name))
+        value = self.take(name)
+        if type(value) is int and low <= value <= high:  # in place: a large roster has hundreds of thousands, and each place is words
+            return value
+        return integer(value, low=low, high=high, place=self._at(name))
 
     def take_name(self, name: str) -> str:
         return label(self.take(name), place=self._at(name))
@@ -57,7 +60,10 @@ class Fields:
         return value
 
     def take_list(self, name: str, *, low: int, high: int) -> list[object]:
-        return sequence(self.take(name), low=low, high=high, place=self._at(name))
+        value = self.take(name)
+        if type(value) is list and low <= len(value) <= high:
+            return value
+        return sequence(value, low=low, high=high, place=self._at(name))
 
     def take_map(self, name: str, *, high: int) -> Mapping[str, object]:
         value = self.take(name)
