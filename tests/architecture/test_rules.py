@@ -21,6 +21,7 @@ BROAD_EXCEPTS: frozenset[tuple[str, str]] = frozenset(
         ("agent/drivers/roster_loader.py", "_run"),
         ("agent/drivers/uplink.py", "_connect_once"),  # reports, ends this connection, and the thread makes another
         ("models/session.py", "__init__"),  # onnxruntime raises a dozen unrelated classes, all straight from Exception
+        ("models/session.py", "_run"),  # the same, of a graph that fails on an input
     }
 )
 
