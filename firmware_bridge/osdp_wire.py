@@ -12,6 +12,7 @@ from typing import Final
 _MARK: Final = 0xFF  # may stand before a frame; counts for nothing
 _START: Final = 0x53
 _REPLY: Final = 0x80  # in the address: the board speaks
+_HAS_CRC: Final = 0x04  # in the control byte: two bytes of CRC at the end, else one of a sum
 _HAS_BLOCK: Final = 0x08  # in the control byte: a security block follows
 _HEADER_BYTES: Final = 5  # start, address, length (2), control
 _SHORTEST: Final = 7  # header, code, checksum
@@ -102,12 +103,15 @@ def read_frame(data: bytes) -> Frame | None:
     if len(data) < _SHORTEST or data[0] != _START or _length(data) != len(data):
         return None
     block, own_key, code_at = None, False, _HEADER_BYTES
+    data = data[: -2 if data[4] & _HAS_CRC else -1]
     if data[4] & _HAS_BLOCK:
         block_bytes = data[5]
         code_at += block_bytes
         if block_bytes < 2 or code_at >= len(data):  # noqa: PLR2004  its length and its type at least
             return None
         block, own_key = data[6], block_bytes > 2 and data[7] == _OWN_KEY  # noqa: PLR2004  the third byte is there
+    elif code_at >= len(data):
+        return None
     return Frame(data[1] & ~_REPLY, bool(data[1] & _REPLY), block, own_key, data[code_at])
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import gc
 import os
 import random
 import sys
@@ -336,10 +337,12 @@ def test_what_libosdp_forgets_is_given_back(lane: Bench) -> None:
             told += len(lane.told(InputsRead))
             for kept in (lane.events, lane.there.said, lane.there.heard):
                 kept.clear()
+        gc.collect()
         return sys.getallocatedblocks()
 
-    first = poll(100)
-    assert poll(300) - first < 100  # libosdp alone keeps four blocks for each
+    poll(300)  # Python's own stores fill
+    first = poll(300)
+    assert poll(300) - first < 150  # libosdp alone keeps four blocks for each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -381,15 +384,15 @@ def _live(bench: Bench, seed: int, steps: int) -> None:
     bench.noise = bytes
     bench.there.faults.silent = bench.there.faults.in_pieces = False
     bench.there.faults.lose = 0
-    bench.until(lambda: bench.board._nameplate is not None, within_s=10)
+    pulses = [token for token, step in enumerate(_life(seed, steps)) if step.pulse]
+    bench.until(lambda: all(bench.outcomes(token) for token in pulses) and bench.board._nameplate is not None, within_s=10)
     bench.run(for_ms=100)
     arrived += bench.there.pulses
-    for token, step in enumerate(_life(seed, steps)):
-        if step.pulse:
-            (outcome,) = bench.outcomes(token)
-            came = arrived.count(Pulse(token % 2, 5, 1 + token // 2 % 10))
-            allowed = {PulseTaken: {1}, PulseRefused: {0}, PulseUnknown: {0, 1}}[type(outcome)]
-            assert came in allowed, (token, step, outcome, came)
+    for token in pulses:
+        (outcome,) = bench.outcomes(token)
+        came = arrived.count(Pulse(token % 2, 5, 1 + token // 2 % 10))
+        allowed = {PulseTaken: {1}, PulseRefused: {0}, PulseUnknown: {0, 1}}[type(outcome)]
+        assert came in allowed, (token, outcome, came)
 
 
 def test_whatever_befalls_the_line_a_pulse_comes_once_or_not_and_its_outcome_is_true(bench: Bench) -> None:
