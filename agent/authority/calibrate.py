@@ -10,7 +10,8 @@ from agent.authority.authority import Authority
 from agent.authority.calibration_file import CalibrationFile
 from agent.authority.errors import PublishError
 from agent.biometrics.comparison import distance_table
-from agent.biometrics.measurement import GroupRates, Measurement, Progress, Row, Targets, measure
+from agent.biometrics.measurement import GroupRates, Measurement, Row, Targets
+from agent.biometrics.measuring import Progress, measure
 from agent.biometrics.template import F32, Metric
 from agent.biometrics.trials import people_of
 from agent.roster.secrecy import unseal

@@ -10,7 +10,8 @@ from agent.authority import calibrate_report, calibration_file
 from agent.authority.authority import Authority
 from agent.authority.calibrate import Calibrated, calibrate
 from agent.authority.files import write_whole
-from agent.biometrics.measurement import PAIRS_MAX, Progress, Targets
+from agent.biometrics.measurement import Targets
+from agent.biometrics.measuring import PAIRS_MAX, Progress
 from agent.errors import UsageError
 
 PAGE: Final = "calibration.html"
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fnir", type=float, default=FNIR, metavar="RATE", help="rightful people who are not found (default: %(default)s)")
     parser.add_argument("--report", type=Path, metavar="FILE", help=f"the page (default: {PAGE} in the authority's folder)")
-    parser.add_argument("--pairs", type=int, default=PAIRS_MAX, metavar="N", help="comparisons at most; above it strangers are sampled")
+    parser.add_argument("--pairs", type=int, default=PAIRS_MAX, metavar="N", help="comparisons at most; above it pictures are sampled")
     parser.add_argument("--discard", action="store_true", help="forget the measurement: releases carry the pack's default again")
 
 
@@ -57,4 +58,4 @@ Bar = Callable[[int, int, str], None]
 
 
 def shown(bar: Bar) -> Progress:
-    return lambda done, total: bar(done, total, "measuring")
+    return lambda done, total: bar(done, total, "% measured")

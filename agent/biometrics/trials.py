@@ -5,7 +5,7 @@ exactly, as it would be had they never enrolled. For a genuine search one refere
 make the row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +82,14 @@ def people_of(references: Sequence[F32], metric: Metric) -> People:
     return People(comparable(np.concatenate(references), metric), owner, metric)
 
 
-def stranger_trials(people: People, *, k: int, margin: float, probes: Indices | None = None) -> Trials:
+Did = Callable[[int], None]
+"""Told, from time to time, of how many comparisons were made."""
+
+
+def _unsaid(_comparisons: int) -> None: ...
+
+
+def stranger_trials(people: People, *, k: int, margin: float, probes: Indices | None = None, did: Did = _unsaid) -> Trials:
     """Search with each reference (of `probes`, else all) in a roster from which its person is missing. k: cohort size; 0: plain scores."""
     table = people.rows()
     near = _nearest(table, people.metric, k + 1) if k else None
@@ -98,21 +105,25 @@ def stranger_trials(people: People, *, k: int, margin: float, probes: Indices | 
         best.append(first)
         other.append(scores.argmax(axis=1))
         found.append(first - second >= margin)
+        did(apart.size)
     return Trials(len(table) - 1, people.owner[chosen], np.concatenate(best), np.concatenate(other), np.concatenate(found))
 
 
-def genuine_trials(people: People, *, k: int, margin: float) -> Trials:
-    """Search with each reference of whoever has several, the others making the person's row. Nobody with one reference takes part."""
+def genuine_trials(people: People, *, k: int, margin: float, probes: Indices | None = None, did: Did = _unsaid) -> Trials:
+    """Search with each reference (of `probes`, else all) of whoever has several, the others making the person's row.
+
+    Nobody with one reference takes part.
+    """
     table, sums = people.rows(), people.sums()
     times = np.bincount(people.owner)
-    chosen = np.flatnonzero(times[people.owner] > 1)
+    chosen = np.flatnonzero(times[people.owner] > 1) if probes is None else probes[times[people.owner[probes]] > 1]
     near = _nearest(table, people.metric, k).mean(axis=1, dtype=np.float64) / 2 if k else None
     own_scores, other, found = [np.empty(0)], [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.bool_)]
     for block in _blocks(chosen, len(table)):
-        owner, probes, here = people.owner[block], people.references[block], np.arange(len(block))
-        others = comparable(((sums[owner] - probes) / (times[owner] - 1)[:, None]).astype(np.float32), people.metric)
-        apart = distance_table(probes, table, metric=people.metric)
-        apart[here, owner] = _rowwise(probes, others, people.metric)
+        owner, held_back, here = people.owner[block], people.references[block], np.arange(len(block))
+        others = comparable(((sums[owner] - held_back) / (times[owner] - 1)[:, None]).astype(np.float32), people.metric)
+        apart = distance_table(held_back, table, metric=people.metric)
+        apart[here, owner] = _rowwise(held_back, others, people.metric)
         halves = None
         if near is not None:
             of_others = distance_table(others, table, metric=people.metric)
@@ -125,6 +136,7 @@ def genuine_trials(people: People, *, k: int, margin: float) -> Trials:
         own_scores.append(own)
         other.append(scores.argmax(axis=1))
         found.append(own - scores.max(axis=1) >= margin)
+        did(apart.size)
     return Trials(len(table), people.owner[chosen], np.concatenate(own_scores), np.concatenate(other), np.concatenate(found))
 
 
@@ -169,5 +181,5 @@ def _scores(apart: F32, halves: F64 | None, k: int) -> F64:
 def _two_best(scores: F64) -> tuple[F64, F64]:
     if scores.shape[1] == 1:
         return scores[:, 0], np.full(len(scores), -np.inf)
-    two = np.partition(scores, scores.shape[1] - 2, axis=1)[:, -2:]
+    two = np.partition(scores, scores.shape[1] - 2, axis=1)[:, -2:].copy()  # else the whole table lives as long as its two columns
     return two[:, 1], two[:, 0]

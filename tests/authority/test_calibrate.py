@@ -21,7 +21,8 @@ from agent.authority.errors import AuthorityError, PublishError
 from agent.authority.keys import KEYED_ROLES, SINGLE
 from agent.authority.synthetic import FORM, QUALITY
 from agent.biometrics.errors import CalibrationError
-from agent.biometrics.measurement import PAIRS_MAX, Targets
+from agent.biometrics.measurement import Targets
+from agent.biometrics.measuring import PAIRS_MAX
 from agent.biometrics.template import fuse
 from agent.core.identity import PersonId, PersonStatus
 from agent.roster import codec, trust
@@ -290,3 +291,13 @@ def test_the_command_measures_releases_and_refuses(
         assert words_found in capsys.readouterr().err
     assert main(["calibrate", "--fpir", "2", *words]) == 1
     assert "the target --fpir is 2.0" in capsys.readouterr().err
+
+
+def test_the_bar_moves_in_steps_that_a_person_can_watch(authority: Authority) -> None:
+    told: list[tuple[int, int]] = []
+    targets = Targets(fpir=0.02, fnir=0.2)
+    calibrate(authority, targets=targets, margin=0.02, now_s=NOW_S, pairs_max=PAIRS_MAX, progress=lambda *at: told.append(at))
+    assert told[0] == (0, 100)
+    assert told[-1] == (100, 100)
+    assert told == sorted(set(told))
+    assert max(after - before for (before, _), (after, _) in zip(told, told[1:], strict=False)) <= 20

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from agent.biometrics.calibration import Calibration, Method, PackDefaults, cohort_for, pack_default
 from agent.biometrics.gallery import Enrolled, Gallery, build
-from agent.biometrics.measurement import PAIRS_MAX, PEOPLE_MIN, Targets, measure
+from agent.biometrics.measurement import Targets
+from agent.biometrics.measuring import PAIRS_MAX, PEOPLE_MIN, measure
 from agent.biometrics.rates import curve, wilson
 from agent.biometrics.tail import Tail
 from agent.biometrics.trials import people_of
