@@ -75,7 +75,9 @@ class BoardConfig:
     )
 
 
-def check_barrier(barrier: BarrierConfig, board: BoardConfig, *, cameras: Mapping[Direction, str], anti_passback: bool, file: str) -> None:
+def check_barrier(
+    barrier: BarrierConfig, board: BoardConfig, *, cameras: Mapping[Direction, str], anti_passback: bool, subject_lost_ms: int, file: str
+) -> None:
     """What no single key can say.
 
     `cameras` holds the name of the camera of each direction that is served.
@@ -103,10 +105,12 @@ def check_barrier(barrier: BarrierConfig, board: BoardConfig, *, cameras: Mappin
     if barrier.kind is not BarrierKind.CONTROLLER:
         _check_board(barrier.kind, board, cameras, file)
         _check_contacts(barrier.kind, board, cameras, anti_passback=anti_passback, file=file)
+        _check_walk(board, cameras, subject_lost_ms, file)
 
 
 _PULSE_STEP_MS = 100  # what boards count in
 _MOST_OSDP_ADDRESS = 126
+_LEAST_WALK_MS = 2000  # a passage takes 2 to 5 s
 _INPUTS = ("input_passed_entry", "input_passed_exit", "input_emergency")
 
 
@@ -135,6 +139,16 @@ def _check_contacts(kind: BarrierKind, board: BoardConfig, cameras: Mapping[Dire
         raise ConfigError(
             f"{file}: 'lane.anti_passback' is on, and without 'board.input_passed_{unseen[0]}' nobody sees who passed; "
             'wire that contact, or set anti_passback = "off"'
+        )
+
+
+def _check_walk(board: BoardConfig, cameras: Mapping[Direction, str], subject_lost_ms: int, file: str) -> None:
+    """A board tells of a passage when it is over, so whoever walks out of the picture must not count as gone before that."""
+    seen = [direction for direction in cameras if getattr(board, f"input_passed_{direction}") != NONE]
+    if seen and subject_lost_ms < _LEAST_WALK_MS:
+        raise ConfigError(
+            f"{file}: 'lane.subject_lost_ms' is {subject_lost_ms}; 'board.input_passed_{seen[0]}' closes only behind a person who walked "
+            f"through, so set it to the time from the camera to that contact, at least {_LEAST_WALK_MS}"
         )
 
 

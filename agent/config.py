@@ -211,6 +211,7 @@ def _check_whole(config: Config, file: str) -> None:
         config.board,
         cameras={camera.direction: camera.name for camera in cameras},
         anti_passback=config.lane.anti_passback is not AntiPassback.OFF,
+        subject_lost_ms=config.lane.subject_lost_ms,
         file=file,
     )
     if not config.uplink.tls and config.uplink.host not in {"localhost", "127.0.0.1", "::1"}:

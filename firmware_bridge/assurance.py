@@ -73,7 +73,9 @@ _REST_ELSEWHERE: Final = (
     "There is no arming: the board obeys as soon as it has power."
 )
 _COUNTER_LOST: Final = (
-    "Nobody counts passages while this program does not run. A passage that happens then is in no record, and no gap will show it."
+    "Nobody counts passages while this program does not run. A passage that happens then is in no record, and no gap will show it. "
+    "While it runs, a passage is seen once the contact behind the person has closed: whoever walks through on a grant is taken for the "
+    "one who has it unless another face was seen, and two who walk as one are one."
 )
 
 OSDP: Final = Assurance(
