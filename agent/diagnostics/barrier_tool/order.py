@@ -14,14 +14,14 @@ from agent.core.inputs import StaffDenial
 from agent.core.moment import NS_PER_S
 from agent.core.staff import MEANINGS
 from agent.diagnostics.barrier_tool import keys
-from agent.drivers.control_socket import ask
+from agent.drivers.control_socket import ControlSocketError, NoAgentError, ask
 from agent.drivers.journal_reader import JournalReader
 from agent.drivers.staff_desk import PAUSE_NS, Order
 from agent.errors import GateError
 
 _DECISION_S: Final = 5.0  # a commit on a bad disk takes a second
 _END_S: Final = 60.0  # the agent itself gives a passage up after 30 s
-_LOOK_AGAIN_S: Final = 0.05
+_LOOK_AGAIN_S: Final = 0.1
 
 Say = Callable[[str], None]
 
@@ -79,7 +79,7 @@ def release(socket: Path, journal: Path, *, staff: str, key_file: Path, directio
         order = Order(staff=staff, direction=str(direction), reason=reason, **given)
         time.sleep(PAUSE_NS / NS_PER_S)  # the agent takes orders that far apart, and one may just have been
         ask(socket, keys.sign(order, key))
-        story = _fields(reader, after)
+        story = _story(reader, after, socket)
         kind, fields = _wait(story, lambda kind, data: data.get("request") == order.nonce and kind.startswith("staff."), _DECISION_S)
         if kind == EventType.STAFF_DENIED:
             return Outcome(direction, None, kind, str(fields["denial"]))
@@ -89,21 +89,35 @@ def release(socket: Path, journal: Path, *, staff: str, key_file: Path, directio
         return Outcome(direction, grant, kind, str(fields.get("cause") or fields.get("reason") or ""))
 
 
-def _fields(reader: JournalReader, after: int) -> Iterator[tuple[str, Mapping[str, Any]] | None]:
-    """Type and fields of each row from there on; None where there is none yet."""
+Row = tuple[str, Mapping[str, Any]]  # type and fields
+
+
+def _story(reader: JournalReader, after: int, socket: Path) -> Iterator[Row | None]:
+    """Each row from there on; None where there is none yet.
+
+    Raises:
+        OrderError: there is none, and no agent any more that would write one.
+    """
     while True:
         rows = reader.rows(after, 100)
         for row in rows:
             event = json.loads(row.chained)
             after = row.seq
             yield event["type"], event["data"]["fields"]
-        if not rows:
-            yield None
+        if rows:
+            continue
+        try:
+            ask(socket, {"ask": "snapshot"})
+        except NoAgentError as error:
+            raise OrderError(
+                "the agent has ended; what came of the order stands in the journal when it runs again: journal show"
+            ) from error
+        except ControlSocketError:
+            pass  # busy; it is asked again
+        yield None
 
 
-def _wait(
-    story: Iterator[tuple[str, Mapping[str, Any]] | None], wanted: Callable[[str, Mapping[str, Any]], bool], within_s: float
-) -> tuple[str, Mapping[str, Any]]:
+def _wait(story: Iterator[Row | None], wanted: Callable[[str, Mapping[str, Any]], bool], within_s: float) -> Row:
     end_s = time.monotonic() + within_s
     for found in story:
         if found is not None and wanted(*found):

@@ -64,6 +64,7 @@ def next_grant(line: Line, state_dir: Path) -> int:
     given = NO_GRANT
     if file.exists():
         with JournalReader(file) as reader:
+            reader.extent()  # says in words what is wrong with it
             given = journal_known.last_known(reader.connection).highest_grant
     used = line.state.last_grant_number if line.state is not None else NO_GRANT
     number = max(given, used) + 1
