@@ -34,6 +34,7 @@ _WATCH_NS: Final = 10 * _NS_PER_MS  # between two looks while a reply is due; it
 _STALL_NS: Final = 300 * _NS_PER_MS  # OSDP lets a board take 200 ms to begin its reply; at 9,600 baud the frames take 50 more
 _UNHEARD_TOLD_NS: Final = 1_000 * _NS_PER_MS  # until then a board that was never heard may still be answering the first question
 _UNHEARD_NS: Final = 8_000 * _NS_PER_MS  # libosdp asks once a second, eight times, and then would rest for 300 s
+_GRACE_NS: Final = 700 * _NS_PER_MS  # one lost reply ends a session; the next is up in 150 ms, and nobody need hear of it
 _LEAST_WAIT_NS: Final = 100 * _NS_PER_MS
 _MOST_WAIT_NS: Final = 2_000 * _NS_PER_MS
 _STEADY_NS: Final = 5_000 * _NS_PER_MS  # a session that lasted as long was no mistake: the next one may begin at once
@@ -60,7 +61,7 @@ class OsdpBoard:
 
     Raises:
         OsdpKeyError: the key is none, or can be guessed.
-        OsdpPackageError: libosdp is not installed.
+        PackageAbsentError: libosdp is not installed.
         MessageError: an address that no board can have.
     """
 
@@ -84,6 +85,9 @@ class OsdpBoard:
         self._begun_ns = self._online_ns = self._ask_due_ns = self._begin_due_ns = 0
         self._wait_ns = _LEAST_WAIT_NS
         self._told: str | None = None  # the newest reason for being offline
+        self._known: Nameplate | None = None  # of the board that was told to be online
+        self._lost: str | None = None  # why its session ended, while that is not told
+        self._lost_due_ns = 0  # when to tell it
 
     # --- the port `Board` -----------------------------------------------------------------------------------------------------
 
@@ -94,7 +98,9 @@ class OsdpBoard:
             self._begin(now_ns, events)
         if self._session is not None:
             self._exchange(self._session, now_ns, events)
-        if self._nameplate is None:
+        if self._lost is not None and now_ns >= self._lost_due_ns:
+            self._tell_offline(self._lost, events)
+        if self._known is None:
             events += [PulseRefused(order.token, "the board is offline") for order in self._orders]
             self._orders.clear()
         return tuple(events)
@@ -110,8 +116,10 @@ class OsdpBoard:
         self._orders.append(_Order(output, pulse_ms, token, expires_ns))
 
     def next_turn_ns(self, now_ns: int) -> int:
+        if self._lost is not None:
+            return min(now_ns + _WATCH_NS, self._lost_due_ns)
         if self._session is None:
-            return self._begin_due_ns
+            return now_ns if self._orders else self._begin_due_ns
         if self._nameplate is None or not self._line.quiet:
             return now_ns + (_WATCH_NS if self._line.heard else _POLL_NS)
         return now_ns if self._orders else self._ask_due_ns
@@ -154,9 +162,12 @@ class OsdpBoard:
     def _come_online(self, session: OsdpSession, now_ns: int, events: list[BoardEvent]) -> None:
         about = session.nameplate()
         self._nameplate, self._online_ns, self._ask_due_ns = about, now_ns, now_ns
-        self._told = None
         self._port.answered()
-        events.append(BoardOnline(about.identity, about.firmware, authenticated=True))
+        if self._known not in (None, about):
+            self._tell_offline("another board answers in its place", events)
+        if self._known is None:
+            events.append(BoardOnline(about.identity, about.firmware, authenticated=True))
+        self._known, self._lost, self._told = about, None, None
 
     def _command(self, session: OsdpSession, about: Nameplate, now_ns: int, events: list[BoardEvent]) -> None:
         """Give libosdp the next command: a pulse before a question. Only while nothing is under way, so that it goes out at once."""
@@ -257,8 +268,12 @@ class OsdpBoard:
             self._wait_ns = _LEAST_WAIT_NS
         heard, port_lost = self._line.heard, self._line.trouble is not None
         self._tell_pulse(positive=False, reason=reason, events=events)
+        online = self._nameplate is not None
         self._end_session()
-        self._tell_offline(reason, events)
+        if self._known is None or port_lost:
+            self._tell_offline(reason, events)
+        elif online and self._lost is None:
+            self._lost, self._lost_due_ns = reason, now_ns + _GRACE_NS
         if port_lost:
             self._port.drop(now_ns)
             self._begin_due_ns = self._port.due_ns
@@ -271,7 +286,7 @@ class OsdpBoard:
     def _tell_offline(self, reason: str, events: list[BoardEvent]) -> None:
         if reason != self._told:
             events.append(BoardOffline(reason))
-        self._told = reason
+        self._told, self._known, self._lost = reason, None, None
 
     def _end_session(self) -> None:
         session, self._session = self._session, None

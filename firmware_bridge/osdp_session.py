@@ -11,7 +11,7 @@ from enum import Enum, auto
 from types import ModuleType
 from typing import Any, Final
 
-from firmware_bridge.errors import BridgeError
+from firmware_bridge.errors import PackageAbsentError
 from firmware_bridge.osdp_line import OsdpLine
 
 _TEMPORARY_ON: Final = 5  # output control code: on now, back to the permanent state when the timer ends
@@ -19,10 +19,6 @@ _PERMANENT_OFF: Final = 1  # output control code: off now, and after every pulse
 _TIMER_UNIT_MS: Final = 100
 _TIMED_OUTPUTS: Final = 2  # compliance level of output control: 1 switches only, 2 times too
 _COMPLETED: Final = 0  # of the completion statuses: the command has its positive reply
-
-
-class OsdpPackageError(BridgeError):
-    """libosdp is not installed."""
 
 
 class Status(Enum):
@@ -72,12 +68,12 @@ def libosdp() -> ModuleType:
     """The core of libosdp, silent: its lines would go to standard error around our log.
 
     Raises:
-        OsdpPackageError
+        PackageAbsentError: it is not installed.
     """
     try:
         import osdp_sys  # noqa: PLC0415  only a gate with such a board has it
     except ImportError as error:
-        raise OsdpPackageError("barrier.kind 'osdp' needs libosdp; install the packages of requirements/boards.txt") from error
+        raise PackageAbsentError("libosdp") from error
     osdp_sys.set_loglevel(osdp_sys.LOG_EMERG)
     return osdp_sys  # type: ignore[no-any-return]  it has no types
 

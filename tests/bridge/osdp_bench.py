@@ -39,8 +39,8 @@ class Bench:
     def new_board(self, key: bytes | None = None) -> OsdpBoard:
         return OsdpBoard(port=str(self.port.link), baud=115_200, address=ADDRESS, key=key or self.key, simulation=True)
 
-    def new_peer(self, *, key: bytes | None, address: int = ADDRESS, timed: bool = True) -> OsdpPeer:
-        return OsdpPeer(self.port, key=key, address=address, timed=timed, clock=lambda: self.now_ns / 1e9)
+    def new_peer(self, *, key: bytes | None, address: int = ADDRESS, timed: bool = True, inputs: int = 4) -> OsdpPeer:
+        return OsdpPeer(self.port, key=key, address=address, timed=timed, inputs=inputs, clock=lambda: self.now_ns / 1e9)
 
     @property
     def there(self) -> OsdpPeer:

@@ -136,7 +136,6 @@ def test_a_pulse_whose_time_runs_out_within_libosdp_is_not_written_either_and_no
     assert lane.board._pulse is not None
     lane.pass_by(for_ms=10)
     assert isinstance(lane.outcome(1), PulseRefused)
-    lane.come_online()
     lane.run(for_ms=1_000, hurry=True)
     assert lane.there.pulses == []
 
@@ -146,7 +145,6 @@ def test_a_pulse_whose_reply_is_lost_is_unknown_and_never_written_again(lane: Be
     lane.pulse(1)
     assert isinstance(lane.outcome(1, hurry=True), PulseUnknown)
     lane.there.faults.change = lambda said: said
-    lane.come_online()
     lane.run(for_ms=2_000, hurry=True)
     assert lane.there.pulses == [Pulse(0, 5, 5)]
     assert len(lane.outcomes(1)) == 1
@@ -217,10 +215,21 @@ def test_a_board_that_falls_silent_is_noticed_and_comes_back(lane: Bench) -> Non
     lane.come_online()
 
 
-def test_one_lost_reply_costs_a_moment_and_no_more(lane: Bench) -> None:
+def test_one_lost_reply_costs_a_moment_of_which_nobody_hears(lane: Bench) -> None:
+    begun = lane.board._begun_ns
     lane.there.faults.lose = 1
-    lane.go_offline()
+    lane.until(lambda: lane.board._begun_ns > begun)
+    lane.pulse(1)
+    assert lane.outcome(1) == PulseTaken(1)
+    assert lane.told(BoardOffline) == []
+    assert len(lane.told(BoardOnline)) == 1
+
+
+def test_a_board_that_was_exchanged_in_a_moment_is_told(lane: Bench) -> None:
+    lane.peer = lane.new_peer(key=lane.key, inputs=2)
     lane.come_online()
+    assert lane.told(BoardOffline) == [BoardOffline("another board answers in its place")]
+    lane.until(lambda: InputsRead((False, False)) in lane.events)
 
 
 def test_replies_in_pieces_are_put_together(bench: Bench) -> None:
@@ -314,13 +323,15 @@ def test_the_line_writes_no_output_in_the_clear(lane: Bench) -> None:
 def test_two_sessions_never_begin_with_the_same_challenge(lane: Bench) -> None:
     """libosdp 3.2.9 draws it from rand(), which nobody seeds: each start of the program would draw the same."""
 
+    def challenges() -> list[bytes]:
+        return [data for data in lane.there.heard if (told := read_frame(data)) is not None and told.code == Code.CHALLENGE]
+
     def challenge_after_a_start() -> bytes:
         lane.there.heard.clear()
         ctypes.CDLL(None).srand(1)  # as after a start
         lane.there.faults.lose = 1
-        lane.come_online()
-        (challenge,) = [data for data in lane.there.heard if (told := read_frame(data)) is not None and told.code == Code.CHALLENGE]
-        return challenge[-10:-2]
+        lane.until(lambda: bool(challenges()), hurry=True)
+        return challenges()[0][-10:-2]
 
     assert challenge_after_a_start() != challenge_after_a_start()
 
