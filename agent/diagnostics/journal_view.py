@@ -36,6 +36,8 @@ _SHORT = {
     "alarm",
     "fault",
     "condition",
+    "staff",
+    "denial",
 }
 
 

@@ -67,7 +67,7 @@ class Bench:
         tables = {
             "gate": {"site": "site", "gate": "gate-1", "state_dir": str(self.folder), "runtime_dir": str(self.folder)},
             "barrier": {"port": str(self.port), "key_file": str(self.key_file)} | barrier,
-            "lane": {"release_window_ms": self.window_ms, "anti_passback": "off"},
+            "lane": {"release_window_ms": self.window_ms, "subject_lost_ms": 3000},
             "staff": {"keys_dir": str(self.keys_dir)},
         }
         text = "".join(f"[{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in rows.items()) for name, rows in tables.items())
