@@ -46,6 +46,18 @@ def test_a_network_of_random_weights_agrees_with_the_reference(monkeypatch: pyte
         assert np.abs(found - expected).max() < TOLERANCE * np.abs(expected).max(), seed
 
 
+@pytest.mark.parametrize("slope", [-0.4, 0.0, 1.0, 1.7])
+def test_any_slope_of_a_bend_agrees_with_the_reference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, slope: float) -> None:
+    state, seen = small_fasnet(5), pictures(2)
+    for name in state:
+        if name.endswith("prelu.weight"):
+            state[name][0] = slope
+    found = session(tmp_path, network(state_file(monkeypatch, state))).run(as_planes(seen))
+    expected = np.stack([reference.MiniFasnet(state).logits(bgr.astype(np.float64)) for bgr in seen])
+    assert np.abs(expected).max() > 0.01
+    assert np.abs(found - expected).max() < TOLERANCE * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("harm", ["gone", "new"])
 def test_a_state_of_another_network_is_refused(monkeypatch: pytest.MonkeyPatch, harm: str) -> None:
     state = small_fasnet(1)
