@@ -249,25 +249,28 @@ class OsdpPeer:
 def _main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--link", type=Path, required=True)
-    parser.add_argument("--key", required=True)
-    parser.add_argument("--walk", action="store_true", help="after a pulse somebody walks: the input of the same number closes")
+    parser.add_argument("--key", required=True, help="of this pretended board only")
+    parser.add_argument("--walk-ms", type=int, default=300, help="after a pulse, until somebody walks through; negative: nobody does")
     options = parser.parse_args()
     port = Port(options.link)
     port.plug()
-    peer = OsdpPeer(port, key=bytes.fromhex(options.key))
-    print("ready", flush=True)
-    told = 0
+    peer = OsdpPeer(port, key=bytes.fromhex(options.key), address=1)
+    peer.closed[2] = True  # the fire contact
+    print(json.dumps({"kind": "ready"}), flush=True)
     walks: list[tuple[float, int, bool]] = []  # when, input, closed
     while True:
         own = port.fileno()
-        select.select([own] if own is not None else [], [], [], 0.005)
+        assert own is not None
+        select.select([own], [], [], 0.005)
         peer.step()
-        for pulse in peer.pulses[told:]:
-            print(json.dumps({"output": pulse.output, "control": pulse.control, "timer": pulse.timer}), flush=True)
-            if options.walk:
-                walks += [(time.monotonic() + 0.4, pulse.output, True), (time.monotonic() + 0.8, pulse.output, False)]
-        told = len(peer.pulses)
-        for when, place, closed in [walk for walk in walks if walk[0] <= time.monotonic()]:
+        now = time.monotonic()
+        while peer.pulses:
+            pulse = peer.pulses.pop(0)
+            print(json.dumps({"kind": "pulse", "output": pulse.output, "control": pulse.control, "ms": 100 * pulse.timer}), flush=True)
+            if options.walk_ms >= 0:
+                begins = now + options.walk_ms / 1000
+                walks += [(begins, pulse.output, True), (begins + 0.3, pulse.output, False)]
+        for when, place, closed in [walk for walk in walks if walk[0] <= now]:
             peer.closed[place] = closed
             walks.remove((when, place, closed))
 
