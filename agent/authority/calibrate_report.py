@@ -43,8 +43,12 @@ def facts(done: Calibrated) -> Iterator[str]:
         f"tail: {FAMILY} above {tail.start:.4f}, scale {tail.scale:.4f}, shape {tail.shape:.3f}; growth {tail.growth:.2f}, "
         f"decline {tail.decline:.2f}; goodness of fit {file.fit:.2f}"
     )
-    if file.fit < FIT_MIN:
+    seen, predicted = measured.seen(done.here.threshold), tail.searched(done.here.threshold)
+    yield f"at that threshold {percent(seen)} of single searches found somebody; the tail says {percent(predicted)}"
+    if file.fit < FIT_MIN and seen > predicted:
         yield "WARNING: the tail does not fit these scores; do not rely on a roster larger than the one measured"
+    elif file.fit < FIT_MIN:
+        yield "the tail does not fit these scores: they end sooner, so the threshold is stricter than it would have to be"
 
 
 def text(done: Calibrated, page_file: str) -> Iterator[str]:

@@ -91,6 +91,11 @@ class Measurement:
         """The part of rightful people who are not found at a threshold, without its interval."""
         return _missed(self.genuine, self.genuine.weights(), threshold)
 
+    def seen(self, threshold: float) -> float:
+        """The part of strangers' single searches that found somebody at a threshold: counted, where the tail predicts."""
+        weights = self.strangers.weights()
+        return float(weights @ (self.strangers.effective >= threshold)) / float(weights.sum())
+
     def fnir(self, threshold: float) -> Rate:
         """The part of rightful people who are not found at a threshold."""
         value = _missed(self.genuine, self.genuine.weights(), threshold)

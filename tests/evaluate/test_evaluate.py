@@ -12,6 +12,7 @@ import pytest
 from agent.biometrics.template import Metric
 from agent.cli import main
 from agent.core.inputs import Box, SampleQuality
+from agent.diagnostics.evaluate import report
 from agent.diagnostics.evaluate.found import WorstCase
 from agent.diagnostics.evaluate.identification import Folders, Probe, evaluate_identification, gallery_of, read_folders, rule_of
 from agent.diagnostics.evaluate.pad import Presentation, evaluate_pad, read_presentations, score_presentations
@@ -171,6 +172,38 @@ def test_probes_of_nobody_in_the_gallery_are_no_strangers_by_accident(tmp_path: 
     write(tmp_path / "probes" / "eve", a=b"x")
     with pytest.raises(UsageError, match="put strangers' pictures in"):
         read_folders(tmp_path / "gallery", tmp_path / "probes")
+
+
+def test_files_that_are_no_pictures_are_named_and_are_no_probes(tmp_path: Path, portraits: dict[str, U8]) -> None:
+    write(tmp_path / "gallery" / "ada", a=portraits["astronaut"])
+    write(tmp_path / "probes" / "ada", torn=b"\x89PNG torn")
+    write(tmp_path / "probes" / "unknown" / "eve", a=portraits["admiral"])
+    notes = [tmp_path / "gallery" / "ada" / "person.toml", tmp_path / "probes" / "unknown" / "eve" / "notes.txt"]
+    for file in notes:
+        file.write_text("no picture")
+    bare = tmp_path / "probes" / "unknown" / "picture-without-a-suffix"
+    bare.write_bytes((tmp_path / "gallery" / "ada" / "a.png").read_bytes())
+    found = read_folders(tmp_path / "gallery", tmp_path / "probes")
+    assert found.references == {"ada": (tmp_path / "gallery" / "ada" / "a.png",)}
+    assert [(probe.file.name, probe.person) for probe in found.probes] == [("torn.png", "ada"), (bare.name, None), ("a.png", None)]
+    assert list(found.others) == notes
+
+
+@pytest.mark.parametrize("threshold", [-0.4, -3.0, 1.0])
+def test_the_trade_off_is_drawn_where_a_rate_is_nought(tmp_path: Path, threshold: float) -> None:
+    templates = acquired({"a": [0, 0], "b": [0.3, 0], "c": [2, 0], "d": [2.4, 0]})
+    pairs = tuple(Pair(Path(x), Path(y), same) for x, y, same in (("a", "b", True), ("c", "d", True), ("a", "c", False), ("b", "d", False)))
+    found = evaluate_pairs(pairs, templates, threshold=threshold)
+    report.write(found, tmp_path)
+    drawn = ET.fromstring((tmp_path / "det.svg").read_text())
+    lines = [path.get("d", "") for path in drawn.iter("{http://www.w3.org/2000/svg}path") if path.get("stroke-width") == "1.8"]
+    assert any(line.count("L") >= 2 for line in lines), lines
+    assert {case.words.partition(",")[0] for case in found.worst} <= {
+        "nearest: two people",
+        "nearest: one person",
+        "WRONG: two people",
+        "MISSED: one person",
+    }
 
 
 def acquired(templates: dict[str, list[float]]) -> Acquired:

@@ -51,8 +51,10 @@ def _pairs(args: argparse.Namespace) -> Found:
     pairs = read_pairs(args.pairs, args.images or args.pairs.parent)
     pack = _pack(args)
     acquired = _acquired(sorted({file for pair in pairs for file in (pair.one, pair.other)}), pack, args)
-    threshold = -pack.manifest.comparison.threshold_plain if args.threshold is None else args.threshold
-    return evaluate_pairs(pairs, acquired, threshold=threshold)
+    if args.threshold is not None:
+        return evaluate_pairs(pairs, acquired, threshold=args.threshold)
+    source = "the pack's own for searches among few people, stricter than one for pairs alone"
+    return evaluate_pairs(pairs, acquired, threshold=-pack.manifest.comparison.threshold_plain, source=source)
 
 
 def _identification(args: argparse.Namespace) -> Found:

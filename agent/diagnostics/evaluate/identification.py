@@ -22,12 +22,13 @@ from agent.biometrics.trials import people_of
 from agent.core.identity import AccessRecord, PersonId, PersonStatus
 from agent.core.inputs import CalibrationKind
 from agent.diagnostics.evaluate.found import Found, WorstCase
-from agent.diagnostics.evaluate.samples import Acquired, pictures
+from agent.diagnostics.evaluate.samples import Acquired, other_files, pictures
 from agent.errors import UsageError
 
 UNKNOWN: Final = "unknown"
 FPIRS: Final = (0.1, 0.01)
 WORST: Final = 12  # of each kind
+LISTED: Final = 5  # files named in a line
 SEED: Final = 20_140_802
 
 
@@ -39,10 +40,11 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """What lies in the two folders. references: files of each person; probes: in their order."""
+    """What lies in the two folders. references: files of each person; probes: in their order; others: files that are no pictures."""
 
     references: Mapping[str, tuple[Path, ...]]
     probes: tuple[Probe, ...]
+    others: tuple[Path, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -51,17 +53,20 @@ class Folders:
 
 def read_folders(gallery: Path, probes: Path) -> Folders:
     """Raises UsageError: a folder is missing or empty, or there is no stranger and no known person among the probes."""
-    people = {name: tuple(pictures(folder)) for name, folder in _sub_folders(gallery).items()}
+    named = _sub_folders(gallery)
+    people = {name: tuple(pictures(folder)) for name, folder in named.items()}
+    others = [file for folder in named.values() for file in other_files(folder)]
     found = []
     for name, folder in _sub_folders(probes).items():
         if name != UNKNOWN and name not in people:
             raise UsageError(
                 f"{folder} is of nobody in {gallery}; put strangers' pictures in {probes / UNKNOWN}, people's in their own name"
             )
-        found += [Probe(file, None if name == UNKNOWN else name) for file in _pictures_below(folder)]
+        found += [Probe(file, None if name == UNKNOWN else name) for place in _with_sub_folders(folder) for file in pictures(place)]
+        others += [file for place in _with_sub_folders(folder) for file in other_files(place)]
     if not found:
         raise UsageError(f"{probes} holds no pictures; make a sub-folder for each person, and {UNKNOWN}/ for strangers")
-    return Folders(people, tuple(found))
+    return Folders(people, tuple(found), tuple(others))
 
 
 def _sub_folders(folder: Path) -> dict[str, Path]:
@@ -73,9 +78,9 @@ def _sub_folders(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _pictures_below(folder: Path) -> list[Path]:
+def _with_sub_folders(folder: Path) -> list[Path]:
     """Strangers may lie in sub-folders of their own."""
-    return [*pictures(folder), *(file for sub in sorted(folder.iterdir()) if sub.is_dir() for file in pictures(sub))]
+    return [folder, *(sub for sub in sorted(folder.iterdir()) if sub.is_dir() and not sub.name.startswith("."))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +166,18 @@ def evaluate_identification(folders: Folders, acquired: Acquired, *, gallery: Ga
             ("probes of people", f"{len(known)}"),
             ("probes of strangers", f"{len(strangers)}"),
             ("not acquired", f"{failed} of {failed + len(acquired.templates)} pictures; a person's probe counts as missed"),
+            *((("other files, not looked at", _listed(folders.others)),) if folders.others else ()),
             ("threshold", f"{threshold:.4f}, margin {margin:g}: {source}"),
-            ("method", f"{gallery.calibration.method}, cohort of {gallery.calibration.k}"),
+            ("method", "plain" if gallery.halves is None else f"normalised by a cohort of {gallery.calibration.k}"),
             ("FPIR", str(fpir) if strangers else none),
             ("FNIR", str(fnir) if known else none),
             ("taken for somebody else", f"{wrong} of {len(known)}"),
             ("rank 1", str(rank1) if known else none),
             *(
-                (f"FNIR where FPIR is {rate}, chosen afterwards", "not known" if v is None else f"{100 * v:.2g} %")
+                (
+                    f"FNIR where FPIR is {rate}",
+                    "not known" if v is None else f"{100 * v:.2g} %, chosen afterwards: {_most(rate, len(strangers))}",
+                )
                 for rate, v in at.items()
             ),
         ),
@@ -188,6 +197,16 @@ def evaluate_identification(folders: Folders, acquired: Acquired, *, gallery: Ga
         at=(fpir.value, fnir.value),
         worst=_worst(known, strangers, folders, threshold, margin),
     )
+
+
+def _listed(files: Sequence[Path]) -> str:
+    return f"{len(files)}: {', '.join(str(file) for file in files[:LISTED])}{', and more' if len(files) > LISTED else ''}"
+
+
+def _most(rate: str, strangers: int) -> str:
+    """How many strangers may be found at a rate."""
+    most = int(float(rate) * strangers + 1e-9)
+    return f"{most} of {strangers} strangers at most" if most else f"none of {strangers} strangers, who are too few to show so small a rate"
 
 
 def _searched(probe: Probe, acquired: Acquired, gallery: Gallery) -> _Search:

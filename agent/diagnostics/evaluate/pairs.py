@@ -59,8 +59,8 @@ def _pair(row: dict[str, str | None], images: Path, *, place: str) -> Pair:
     return Pair(images / one.strip(), images / other.strip(), same)
 
 
-def evaluate_pairs(pairs: tuple[Pair, ...], acquired: Acquired, *, threshold: float) -> Found:
-    """Rates of the pairs of which both pictures gave a template. threshold: a score, higher is more alike."""
+def evaluate_pairs(pairs: tuple[Pair, ...], acquired: Acquired, *, threshold: float, source: str = "given by hand") -> Found:
+    """Rates of the pairs of which both pictures gave a template. threshold: a score, higher is more alike; source: where from, in words."""
     usable = [p for p in pairs if p.one in acquired.templates and p.other in acquired.templates]
     scores = np.array([_score(acquired.templates[p.one], acquired.templates[p.other], acquired.metric) for p in usable])
     same = np.array([p.same for p in usable], dtype=bool)
@@ -79,7 +79,7 @@ def evaluate_pairs(pairs: tuple[Pair, ...], acquired: Acquired, *, threshold: fl
                 f"{len(pairs)}, of which {len(usable)} could be compared: {int(same.sum())} of one person, {int((~same).sum())} of two",
             ),
             ("not acquired", f"{failed} of {failed + len(acquired.templates)} pictures"),
-            ("threshold", f"{threshold:.4f}, fixed beforehand (a score: minus the distance)"),
+            ("threshold", f"{threshold:.4f}, {source}, fixed beforehand (a score: minus the distance)"),
             ("FMR", str(fmr)),
             ("FNMR", str(fnmr)),
             ("FNMR where no pair of two matched", f"{100 * fnmr_at_fmr0:.2g} % (at {zero_threshold:.4f}, chosen afterwards)"),
@@ -124,10 +124,12 @@ def _rates(pairs: list[Pair], scores: F64, same: Flags, threshold: float) -> tup
 def _worst(pairs: list[Pair], scores: F64, same: Flags, threshold: float) -> tuple[WorstCase, ...]:
     """Two people who are most alike, and one person who is least."""
     found = []
-    for kind, sign, words in ((~same, -1, "two people"), (same, 1, "one person")):
+    for kind, sign, words, wrong_words in (
+        (~same, -1, "nearest: two people", "WRONG: two people"),
+        (same, 1, "nearest: one person", "MISSED: one person"),
+    ):
         places = np.flatnonzero(kind)
         for place in places[np.argsort(sign * scores[places], kind="stable")][:WORST].tolist():
             wrong = (scores[place] >= threshold) != same[place]
-            mark = "WRONG" if wrong else "nearest"
-            found.append(WorstCase(f"{mark}: {words}, {scores[place]:.3f}", (pairs[place].one, pairs[place].other)))
-    return tuple(sorted(found, key=lambda case: not case.words.startswith("WRONG")))
+            found.append(WorstCase(f"{wrong_words if wrong else words}, {scores[place]:.3f}", (pairs[place].one, pairs[place].other)))
+    return tuple(sorted(found, key=lambda case: case.words.startswith("nearest")))

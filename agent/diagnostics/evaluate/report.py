@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: lines of text, one page that needs nothing else, the DET picture and a contact sheet."""
+"""What an evaluation leaves behind: lines of text, one page, the DET picture and a contact sheet, which the page shows."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -59,31 +59,37 @@ def _page(found: Found, picture: str | None) -> str:
             f'<p class="note">{escape(found.note)}</p>' if found.note else "",
             "" if picture is None else f'<div class="charts">{picture}</div>',
             f"<h2>Not acquired ({len(failures)})</h2>",
-            table(("file", "why"), failures) if failures else "<p>None.</p>",
+            f'<div class="facts">{table(("file", "why"), failures)}</div>' if failures else "<p>None.</p>",
             "<h2>Worst cases</h2>",
             f"<p>In {SHEET} beside this page: each case is the picture, and what it was compared with if it was.</p>"
             if found.worst
             else "<p>None.</p>",
-            table(("case", "files"), [(case.words, ", ".join(str(f) for f in case.files)) for case in found.worst]),
+            f'<img src="{SHEET}" alt="the worst cases as pictures">' if found.worst else "",
+            f'<div class="facts">{table(("case", "files"), [(c.words, ", ".join(str(f) for f in c.files)) for c in found.worst])}</div>',
         ],
     )
 
 
 def _det(found: Found) -> Chart:
     assert found.curve is not None
+    fps, fns = found.curve.false_positive, found.curve.false_negative
+    least = [
+        float(rates[rates > 0].min(initial=1.0)) / 2 for rates in (fps, fns)
+    ]  # where a rate of 0 is drawn: the axes have no place for it
     points = [
-        (fp, fn)
-        for fp, fn in zip(found.curve.false_positive.tolist(), found.curve.false_negative.tolist(), strict=True)
-        if fp > 0 and 0 < fn < 1
+        (max(fp, least[0]), max(fn, least[1]))
+        for fp, fn in zip(fps.tolist(), fns.tolist(), strict=True)
+        if fp < 1 and fn < 1 and fp + fn > 0
     ]
     step = max(1, len(points) // _POINTS)
     lines = [Line(name="every threshold", points=[*points[::step], *points[-1:]])]
     marks = []
-    if found.at is not None and min(found.at) > 0:
-        lines.append(Line(name="at the threshold", points=[found.at], dots=True))
-        marks.append(Mark(name="at the threshold", x=found.at[0]))
+    if found.at is not None and max(found.at) < 1:
+        here = (max(found.at[0], least[0]), max(found.at[1], least[1]))
+        lines.append(Line(name="at the threshold", points=[here], dots=True))
+        marks.append(Mark(name="at the threshold", x=here[0]))
     return Chart(
-        title="Detection error trade-off",
+        title="Detection error trade-off" + (" (a rate of 0 is drawn at the edge)" if min(fps.min(), fns.min()) <= 0 else ""),
         x=found.axes[0],
         y=found.axes[1],
         lines=lines,

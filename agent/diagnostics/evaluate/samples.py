@@ -100,7 +100,21 @@ def subject(samples: list[Sample], image: U8) -> Sample | None:
 
 
 def pictures(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
+    """Files that are pictures by their name or by their first bytes. A torn one is a picture still, and will be listed as unreadable."""
+    return [file for file in _files(folder) if _is_picture(file)]
+
+
+def other_files(folder: Path) -> list[Path]:
+    """Files that are none: notes, person.toml, what a file manager leaves behind."""
+    return [file for file in _files(folder) if not _is_picture(file)]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.iterdir() if not each.is_dir() and not each.name.startswith("."))
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES or bool(cv2.haveImageReader(str(file)))
 
 
 def _bounds(pack: Pack, min_face_px: int) -> Bounds:
