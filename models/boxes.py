@@ -17,7 +17,7 @@ def suppress(boxes: F32, scores: F32, *, overlap_max: float, of_smaller: bool = 
         return order
     x0, y0, x1, y1 = np.ascontiguousarray(boxes[order].T)
     area = (x1 - x0) * (y1 - y0)
-    shared = _shared(x0, x1) * _shared(y0, y1)
+    shared = _common(x0, x1, x0, x1) * _common(y0, y1, y0, y1)
     whole = np.minimum(area[:, None], area) if of_smaller else area[:, None] + area - shared
     clashes = shared > overlap_max * whole
     stays = np.ones(len(order), dtype=bool)
@@ -28,19 +28,18 @@ def suppress(boxes: F32, scores: F32, *, overlap_max: float, of_smaller: bool = 
     return kept
 
 
-def _shared(low: F32, high: F32) -> F32:
-    """Returns (n, n): the length that each span has in common with each other one. low, high: (n,)."""
-    length = np.minimum(high[:, None], high)
-    length -= np.maximum(low[:, None], low)
+def _common(low: F32, high: F32, others_low: F32, others_high: F32) -> F32:
+    """Returns (n, m): the length that each span has in common with each other one. low, high: (n,); the others: (m,)."""
+    length = np.minimum(high[:, None], others_high)
+    length -= np.maximum(low[:, None], others_low)
     return np.maximum(length, 0, out=length)
 
 
 def overlaps(boxes: F32, others: F32) -> F32:
     """Returns (n, m): intersection over union of each box with each other one. boxes: (n, 4); others: (m, 4)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = (high - low).clip(min=0).prod(axis=2)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None] + (others[:, 2:] - others[:, :2]).prod(axis=1)[None] - shared
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = np.ascontiguousarray(boxes.T), np.ascontiguousarray(others.T)
+    shared = _common(x0, x1, u0, u1) * _common(y0, y1, v0, v1)
+    area = ((x1 - x0) * (y1 - y0))[:, None] + (u1 - u0) * (v1 - v0) - shared
     shares: F32 = shared / np.maximum(area, np.finfo(np.float32).tiny)
     return shares
 
