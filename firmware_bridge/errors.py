@@ -19,9 +19,7 @@ class PackageAbsentError(BridgeError):
     """A bought board needs a package that a gate with our controller does without."""
 
     def __init__(self, package: str) -> None:
-        super().__init__(
-            f"the package {package} is not installed; install gate-agent with the extra 'boards': pip install gate-agent[boards]"
-        )
+        super().__init__(f"the package {package} is not installed; a gate with a bought board needs those of requirements/boards.txt")
 
 
 class PortError(BridgeError):
