@@ -39,7 +39,8 @@ PACK = "yunet-mobilefacenet"
 SMALL, CAMERA = (320, 240), (640, 480)  # width, height
 BLOCKS, CALLS = 20, 15  # calls of each side in a block, one frame after the other; a block's figure is their median
 PRESS_EVERY = 10  # a press picture in so many
-PRESS_SIDES = (240, 120, 80, 56, 40, 32)  # of a press picture in the frame, pixels; its face is about 0.4 of that wide
+PRESS_SIDES = (240, 120, 80, 56, 40, 32)  # of a press picture in the frame, pixels
+PRESS_FACE = (0.4, 0.5)  # width and height of its face, parts of that side
 SAME = 0.4  # least overlap, intersection over union, of two boxes about one face
 GREY = 110  # around a picture that does not fill the frame
 
@@ -81,7 +82,8 @@ def main(faces: Path) -> None:
         figures["recall, groups"] = recall([fitted(image, SMALL) for image in groups], truths, ours=ours, theirs=theirs)
     for side in PRESS_SIDES if press else ():
         frames = [centred(image, side) for image in press]
-        middle = (np.array([[-1, -1, 1, 1]]) * side / 4 + np.array(SMALL * 2) / 2).astype(np.float32)
+        half = np.array(PRESS_FACE) * side / 2
+        middle = (np.concatenate([-half, half])[None] + np.array(SMALL * 2) / 2).astype(np.float32)
         figures[f"recall, one face, picture of {side} pixels"] = recall(frames, [middle] * len(frames), ours=ours, theirs=theirs)
     print(json.dumps(figures, indent=1))
 
