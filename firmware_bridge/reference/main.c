@@ -2,8 +2,7 @@
 #include "boards/board.h"
 #include "turnstile.h"
 
-int main(void)
-{
+int main(void) {
     static struct turnstile turnstile;
     uint8_t data[64];
     const struct settings *settings = board_begin();
@@ -14,12 +13,9 @@ int main(void)
         uint16_t seen;
         board_wait();
         bytes = hal_read(NULL, data, sizeof data);
-        if (bytes > 0)
-            turnstile_receive(&turnstile, data, bytes, hal_now_ms(NULL));
-        else
-            turnstile_tick(&turnstile, hal_now_ms(NULL));
+        if (bytes > 0) turnstile_receive(&turnstile, data, bytes, hal_now_ms(NULL));
+        else turnstile_tick(&turnstile, hal_now_ms(NULL));
         seen = hal_inputs(NULL);
-        if (seen != inputs)
-            turnstile_sense(&turnstile, inputs = seen, hal_now_ms(NULL));
+        if (seen != inputs) turnstile_sense(&turnstile, inputs = seen, hal_now_ms(NULL));
     }
 }

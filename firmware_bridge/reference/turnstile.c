@@ -1,29 +1,27 @@
-/* The turnstile. PROTOCOL.md is the contract; the section that a part follows stands beside it.
- * One rule is above all others here: settle() never takes a way back while a body is in the beams. */
+/* The turnstile: what a host may order, what it is told, what outlives the power. PROTOCOL.md is the contract; the section that a part
+ * follows stands beside it. What moves is in lane.c. */
 #include "turnstile.h"
 
 #include <stdarg.h>
 #include <string.h>
 
+#include "lane.h"
+
 enum { /* section 12, ms */
-    MIN_PULSE_MS = 100, MAX_PULSE_MS = 1000, EXIT_PULSE_MS = 500, MIN_WINDOW_MS = 500, MAX_WINDOW_MS = 10000, MAX_AHEAD_MS = 10000,
+    MIN_PULSE_MS = 100, MAX_PULSE_MS = 1000, MIN_WINDOW_MS = 500, MAX_WINDOW_MS = 10000, MAX_AHEAD_MS = 10000,
     HEARTBEAT_MS = 250, LEASE_MS = 2000, HEALTH_MS = 1000, MINUTE_MS = 60000, WRONG_BELIEFS = 3
 };
-enum { MAGIC = 0x31535447, MAX_FACTS = 32 }; /* "GTS1"; more than any step has */
+enum { MAGIC = 0x31535447 }; /* "GTS1" */
 enum { PROTOCOL_VERSION = 1, CAPABILITIES = 0x1FF, NO_MODE = 0xFF };
 /* section 6 */
 enum refusal {
     NONE, NOT_ARMED, LATE, TOO_FAR_AHEAD, GRANT_USED, BUSY, MINIMUM_GAP, TOO_MANY, LANE_OCCUPIED, IN_EMERGENCY, FAULT, NO_LEASE, STALE_STATE,
     UNSUPPORTED, BAD_VALUE, CANCELLED_BEFORE
 };
-enum outcome { NO_OUTCOME, WAS_REFUSED, WAS_RELEASED, PASSED, ENDED, CANCELLED, REVERSED, INTERRUPTED };
-enum end { WINDOW_PASSED = 1, BY_CANCEL, LEASE_LOST, REVERSE, BY_EMERGENCY, TURNED_BACK };
 enum result { ACCEPTED, DUPLICATE, NOT_RELEASED };
 enum cancel_result { CANCEL_DONE, CANCEL_TOO_LATE, NEVER_RELEASED, ALREADY_OVER };
-enum cause { BY_GRANT = 1, BY_BUTTON, FREE_IN_EMERGENCY, FREE_AT_REST };
-enum fault { LEASE_FAULT = 1, BELIEF_FAULT, STORE_FAULT, BEAM_FAULT, EVENTS_FAULT, TAMPER_FAULT };
 
-/* --- answers and reports, and events (sections 7.2 and 7.3) --- */
+uint8_t turnstile_phase(const struct turnstile *t) { return lane_phase(t); }
 
 static void say(struct turnstile *t, uint8_t type, const char *widths, ...) {
     struct message m = {.type = type};
@@ -35,215 +33,6 @@ static void say(struct turnstile *t, uint8_t type, const char *widths, ...) {
     wire_send(&t->wire, &m);
 }
 
-/* What happened is noted here and told at the end of the step. */
-static void tell(struct turnstile *t, uint8_t type, const char *widths, ...) {
-    struct message m = {.type = type};
-    struct event *fact = &t->facts[t->fact_count++ % MAX_FACTS];
-    va_list values;
-    va_start(values, widths);
-    fill_from(&m, widths, values);
-    va_end(values);
-    *fact = (struct event){.happened_ms = t->now, .type = type, .bytes = m.bytes};
-    memcpy(fact->payload, m.payload, sizeof fact->payload);
-}
-
-static bool has_fault(const struct turnstile *t, enum fault fault) { return t->faults >> (fault - 1) & 1; }
-
-static void set_fault(struct turnstile *t, enum fault fault, bool active) {
-    if (has_fault(t, fault) == active) return;
-    t->faults ^= (uint16_t)(1u << (fault - 1));
-    tell(t, FAULT_CHANGED, "11", fault, active);
-}
-
-static void tell_person(struct turnstile *t, uint8_t type, uint64_t grant, uint8_t direction, uint8_t cause) {
-    uint32_t passages = t->store.passages[0] + t->store.passages[1];
-    if (type == FORCED_OPEN) tell(t, type, "14", direction, passages);
-    else if (type == PASSAGE_COMPLETED) tell(t, type, "8114", grant, direction, cause, passages);
-    else tell(t, type, "814", grant, direction, passages);
-}
-
-/* --- the leaf (sections 8 and 9) --- */
-
-static uint8_t rest(const struct turnstile *t) { return t->armed ? 0 : t->rest; }
-
-static bool is_shut(const struct turnstile *t) { return (t->ways & ~rest(t)) == 0 && t->closing == 0; }
-
-uint8_t turnstile_phase(const struct turnstile *t) {
-    if (t->inputs & FIRE) return EMERGENCY;
-    if (t->store.emergency) return AWAITING_RESET;
-    if (t->opening.on) return t->body.on ? PASSING : RELEASED;
-    return !is_shut(t) || t->gap.on ? CLOSING : SECURED;
-}
-
-static uint64_t grant_to_blame(const struct turnstile *t) { return t->opening.on ? t->opening.grant : t->last.on ? t->last.grant : 0; }
-
-static void tell_held(struct turnstile *t, bool held) {
-    t->held = held;
-    t->held_due.on = false;
-    tell(t, HELD_OPEN, "81", grant_to_blame(t), held);
-}
-
-/* Brings the ways in line with what is wanted. With a body in the beams a way may be added, never taken back. */
-static void settle(struct turnstile *t) {
-    uint8_t wanted = rest(t), dropped;
-    if (t->store.emergency) wanted = WAYS;
-    else if (t->opening.on) wanted |= t->opening.direction; /* a direction and its way have the same bit */
-    if (t->body.on) wanted |= t->ways | t->closing;
-    dropped = t->ways & (uint8_t)~wanted;
-    if (dropped) {
-        t->closing |= dropped;
-        t->closing_end = after(t->now, t->settings.leaf_travel_ms);
-    }
-    t->closing &= (uint8_t)~wanted;
-    if (t->closing == 0) t->closing_end.on = false;
-    t->ways = wanted;
-    if (!t->body.on || t->ways == 0 || t->store.emergency) {
-        t->held_due.on = false;
-        if (t->held) tell_held(t, false);
-    } else if (!t->held_due.on && !t->held) {
-        t->held_due = after(t->now, t->settings.held_open_ms);
-    }
-    t->store.open_ways = t->ways | t->closing;
-}
-
-static void close_opening(struct turnstile *t, enum outcome outcome) {
-    t->last = t->opening;
-    t->opening.on = false;
-    if (t->last.cause == BY_GRANT) t->store.last_outcome = (uint8_t)outcome;
-}
-
-static void end_opening(struct turnstile *t, enum end reason) {
-    static const uint8_t outcomes[] = {NO_OUTCOME, ENDED, CANCELLED, ENDED, REVERSED, ENDED, ENDED};
-    if (!t->opening.on) return;
-    tell(t, RELEASE_ENDED, "81", t->opening.grant, reason);
-    close_opening(t, outcomes[reason]);
-}
-
-static void open_way(struct turnstile *t, uint64_t grant, uint8_t direction, enum cause cause, uint32_t window_ms, uint32_t pulse_ms) {
-    t->opening = (struct opening){.on = true, .grant = grant, .direction = direction, .cause = (uint8_t)cause};
-    t->opening.window = after(t->now, window_ms);
-    t->opening.pulse = after(t->now, pulse_ms);
-    t->opening.pulse.on = pulse_ms > 0;
-}
-
-/* --- bodies in the beams (section 9) --- */
-
-static void count(struct turnstile *t, uint8_t direction) { t->store.passages[direction - 1]++; }
-
-static void somebody_passed(struct turnstile *t, struct body body) {
-    uint8_t way = body.heading;
-    count(t, way);
-    if (t->opening.on && t->opening.direction == way) {
-        close_opening(t, PASSED);
-        tell_person(t, PASSAGE_COMPLETED, t->last.grant, way, t->last.cause);
-        if (body.followers > 0) {
-            count(t, way);
-            tell_person(t, TAILGATING, t->last.grant, way, 0);
-        }
-    } else if (t->opening.on) {
-        tell_person(t, REVERSE_PASSAGE, t->opening.grant, way, 0);
-        end_opening(t, REVERSE);
-    } else if (t->store.emergency || (way & rest(t))) {
-        tell_person(t, PASSAGE_COMPLETED, 0, way, t->store.emergency ? FREE_IN_EMERGENCY : FREE_AT_REST);
-    } else if (t->ways == 0) {
-        tell_person(t, FORCED_OPEN, 0, way, 0);
-    } else {
-        tell_person(t, t->last.on && t->last.direction == way ? TAILGATING : REVERSE_PASSAGE, grant_to_blame(t), way, 0);
-    }
-}
-
-static void watch_beams(struct turnstile *t, uint8_t broken) {
-    struct body body = t->body;
-    uint8_t near, far;
-    bool both, mine;
-    if (!body.on) {
-        uint8_t tie = t->opening.on ? t->opening.direction : ENTRY;
-        if (broken == 0) return;
-        body = (struct body){.on = true, .heading = broken == BEAMS ? tie : broken, .broken = broken};
-        t->stuck_due = after(t->now, t->settings.beam_stuck_ms);
-    } else if (broken == body.broken) {
-        return;
-    }
-    near = body.heading; /* a direction and its near beam have the same bit */
-    far = BEAMS & (uint8_t)~near;
-    both = body.both || (broken & far);
-    mine = t->opening.on && t->opening.direction == body.heading;
-    if (broken == 0) {
-        t->body.on = false;
-        if (body.broken != near) somebody_passed(t, body);
-        else if (both && mine) end_opening(t, t->opening.cancelled ? BY_CANCEL : TURNED_BACK);
-        else if (t->opening.on && t->opening.cancelled) end_opening(t, BY_CANCEL);
-        t->stuck_due.on = false;
-        set_fault(t, BEAM_FAULT, false);
-        return;
-    }
-    if (body.both && (broken & near) && !(body.broken & near) && (body.broken & far) && body.followers < UINT8_MAX) body.followers++;
-    if (both && !body.both && mine) {
-        tell(t, PASSAGE_STARTED, "81", t->opening.grant, body.heading);
-    }
-    body.both = both;
-    body.broken = broken;
-    t->body = body;
-}
-
-/* --- inputs and time (section 8) --- */
-
-static void serve_exit(struct turnstile *t) {
-    bool blocked_open = t->body.on && turnstile_phase(t) == CLOSING;
-    if (t->store.emergency || (t->inputs & FIRE)) {
-        t->exit_wanted = false; /* everything is free already */
-    } else if (t->exit_wanted && !t->opening.on && (is_shut(t) || blocked_open)) {
-        t->exit_wanted = false;
-        open_way(t, 0, EXIT, BY_BUTTON, t->settings.exit_window_ms, EXIT_PULSE_MS);
-    }
-}
-
-static void advance_lane(struct turnstile *t) {
-    if (due(t->opening.pulse, t->now)) t->opening.pulse.on = false;
-    if (t->opening.on && !t->body.on && due(t->opening.window, t->now)) end_opening(t, WINDOW_PASSED);
-    if (due(t->closing_end, t->now)) {
-        t->closing = 0;
-        t->closing_end.on = false;
-        t->gap = after(t->now, t->settings.minimum_gap_ms);
-    }
-    if (due(t->gap, t->now)) t->gap.on = false;
-    if (due(t->held_due, t->now)) tell_held(t, true);
-    if (due(t->stuck_due, t->now)) {
-        t->stuck_due.on = false;
-        set_fault(t, BEAM_FAULT, true);
-    }
-    serve_exit(t);
-    settle(t);
-}
-
-static void sense(struct turnstile *t, uint16_t inputs) {
-    uint16_t rising = inputs & (uint16_t)~t->inputs, falling = t->inputs & (uint16_t)~inputs;
-    t->inputs = inputs;
-    if (rising & FIRE) {
-        t->store.emergency = 1;
-        t->armed = false;
-        tell(t, EMERGENCY_CHANGED, "1", 1);
-        if (!t->body.on) end_opening(t, BY_EMERGENCY);
-    }
-    if (falling & FIRE) {
-        tell(t, EMERGENCY_CHANGED, "1", 0);
-    }
-    if ((rising & RESET_KEY) && t->store.emergency && !(inputs & FIRE)) {
-        t->store.emergency = 0;
-        tell(t, EMERGENCY_CHANGED, "1", 2);
-    }
-    if (rising & EXIT_BUTTON) {
-        t->exit_wanted = true;
-        tell(t, REQUEST_TO_EXIT, "");
-    }
-    if ((rising | falling) & CABINET_OPEN) {
-        tell(t, TAMPER, "1", (inputs & CABINET_OPEN) != 0);
-        set_fault(t, TAMPER_FAULT, inputs & CABINET_OPEN);
-    }
-    watch_beams(t, inputs & BEAMS);
-    advance_lane(t);
-}
-
 /* --- what a host may order (sections 7.4 to 7.6) --- */
 
 static uint32_t lease_left(const struct turnstile *t) {
@@ -252,7 +41,7 @@ static uint32_t lease_left(const struct turnstile *t) {
 
 static void disarm(struct turnstile *t) {
     t->armed = false;
-    settle(t);
+    lane_settle(t);
 }
 
 static void advance_permission(struct turnstile *t) {
@@ -263,13 +52,13 @@ static void advance_permission(struct turnstile *t) {
     if (!due(t->lease, t->now)) return;
     t->lease.on = t->heartbeat.on = false;
     if (t->opening.on && t->opening.cause == BY_GRANT && !t->body.on)
-        end_opening(t, LEASE_LOST); /* one that somebody has begun to use goes on */
-    if (t->armed) set_fault(t, LEASE_FAULT, true);
+        lane_end(t, LEASE_LOST); /* one that somebody has begun to use goes on */
+    if (t->armed) lane_set_fault(t, LEASE_FAULT, true);
     disarm(t);
 }
 
 static bool believes_rightly(const struct turnstile *t, uint8_t belief, uint64_t grant) {
-    bool emergency = turnstile_phase(t) == EMERGENCY || turnstile_phase(t) == AWAITING_RESET;
+    bool emergency = lane_phase(t) == EMERGENCY || lane_phase(t) == AWAITING_RESET;
     if (emergency || belief == EMERGENCY) return emergency && belief == EMERGENCY;
     return (belief == SECURED ? 0 : grant) == (t->opening.on ? t->opening.grant : 0);
 }
@@ -286,7 +75,7 @@ static void heartbeat(struct turnstile *t, uint8_t belief, uint64_t grant) {
     } else {
         if (t->wrong_beliefs < WRONG_BELIEFS) t->wrong_beliefs++;
         if (t->wrong_beliefs == WRONG_BELIEFS && t->armed) {
-            set_fault(t, BELIEF_FAULT, true);
+            lane_set_fault(t, BELIEF_FAULT, true);
             disarm(t);
         }
     }
@@ -295,29 +84,29 @@ static void heartbeat(struct turnstile *t, uint8_t belief, uint64_t grant) {
 static enum refusal arm(struct turnstile *t, uint32_t revision) {
     if (t->armed) return NONE;
     if (t->store.emergency) return IN_EMERGENCY;
-    if (has_fault(t, STORE_FAULT)) return FAULT;
+    if (lane_has_fault(t, STORE_FAULT)) return FAULT;
     if (lease_left(t) == 0) return NO_LEASE;
     if (revision != t->revision) return STALE_STATE;
     t->armed = true;
     t->wrong_beliefs = 0;
-    set_fault(t, LEASE_FAULT, false);
-    set_fault(t, BELIEF_FAULT, false);
-    set_fault(t, EVENTS_FAULT, false);
-    settle(t);
+    lane_set_fault(t, LEASE_FAULT, false);
+    lane_set_fault(t, BELIEF_FAULT, false);
+    lane_set_fault(t, EVENTS_FAULT, false);
+    lane_settle(t);
     return NONE;
 }
 
 static enum refusal why_not(const struct turnstile *t, uint8_t direction, uint32_t window_ms, uint32_t not_after) {
     uint32_t ahead = not_after - t->now;
-    if (has_fault(t, STORE_FAULT) || has_fault(t, BEAM_FAULT)) return FAULT;
+    if (lane_has_fault(t, STORE_FAULT) || lane_has_fault(t, BEAM_FAULT)) return FAULT;
     if (t->store.emergency) return IN_EMERGENCY;
     if (lease_left(t) == 0) return NO_LEASE;
     if (!t->armed) return NOT_ARMED;
     if (ahead >= 0x80000000u) return LATE;
     if (ahead > MAX_AHEAD_MS) return TOO_FAR_AHEAD;
     if (window_ms < MIN_WINDOW_MS) return BAD_VALUE;
-    if (t->opening.on || !is_shut(t)) return BUSY;
-    if (turnstile_phase(t) != SECURED) return MINIMUM_GAP;
+    if (t->opening.on || !lane_is_shut(t)) return BUSY;
+    if (lane_phase(t) != SECURED) return MINIMUM_GAP;
     if (t->recent_count >= t->settings.releases_per_minute) return TOO_MANY;
     if (t->body.on && (t->body.both || t->body.broken != direction)) return LANE_OCCUPIED;
     return NONE;
@@ -330,7 +119,7 @@ static void release(struct turnstile *t, uint64_t grant, const uint8_t *order) {
     uint32_t asked_ms = window;
     window = window > MAX_WINDOW_MS ? MAX_WINDOW_MS : window;
     if (pulse > 0) pulse = pulse < MIN_PULSE_MS ? MIN_PULSE_MS : pulse > MAX_PULSE_MS ? MAX_PULSE_MS : pulse;
-    if (has_fault(t, STORE_FAULT)) {
+    if (lane_has_fault(t, STORE_FAULT)) {
         refusal = FAULT; /* no number can be marked as used */
     } else if (grant == 0) {
         refusal = BAD_VALUE;
@@ -350,8 +139,8 @@ static void release(struct turnstile *t, uint64_t grant, const uint8_t *order) {
     }
     if (result == ACCEPTED) {
         t->recent[(t->recent_first + t->recent_count++) % RELEASES_PER_MINUTE_LIMIT] = t->now;
-        open_way(t, grant, order[8], BY_GRANT, window, pulse);
-        settle(t);
+        lane_open(t, grant, order[8], BY_GRANT, window, pulse);
+        lane_settle(t);
     }
     say(t, RELEASE_ACK, "8111224", grant, result, refusal, outcome, window, pulse, t->now);
 }
@@ -362,11 +151,11 @@ static enum cancel_result cancel(struct turnstile *t, uint64_t grant) {
             t->opening.cancelled = true; /* who goes back finds it closed */
             return CANCEL_TOO_LATE;
         }
-        end_opening(t, BY_CANCEL);
-        settle(t);
+        lane_end(t, BY_CANCEL);
+        lane_settle(t);
         return CANCEL_DONE;
     }
-    if (grant > t->store.last_grant && !has_fault(t, STORE_FAULT)) {
+    if (grant > t->store.last_grant && !lane_has_fault(t, STORE_FAULT)) {
         t->store.last_grant = grant;
         t->store.last_outcome = WAS_REFUSED;
         t->store.last_refusal = CANCELLED_BEFORE;
@@ -399,7 +188,7 @@ static uint8_t drive_now(const struct turnstile *t) {
 
 static void tell_state(struct turnstile *t) {
     const struct store *store = &t->store;
-    say(t, STATE, "4411212881444", t->revision, t->now, turnstile_phase(t), t->armed, t->inputs, drive_now(t), t->faults,
+    say(t, STATE, "4411212881444", t->revision, t->now, lane_phase(t), t->armed, t->inputs, drive_now(t), t->faults,
         t->opening.on ? t->opening.grant : 0, store->last_grant, store->last_outcome, store->passages[0], store->passages[1],
         t->wire.next_event - 1);
 }
@@ -410,12 +199,12 @@ static void publish(struct turnstile *t, bool always) {
         bool kept = wire_report(&t->wire, &t->facts[i], t->now);
         struct message m = wire_event(&t->wire, &t->facts[i]);
         hal_note(t->board, m.type, m.payload, m.bytes);
-        if (!kept) set_fault(t, EVENTS_FAULT, true);
+        if (!kept) lane_set_fault(t, EVENTS_FAULT, true);
     }
     t->fact_count = 0;
-    if (!t->told || t->told_phase != turnstile_phase(t) || t->told_armed != t->armed || t->told_faults != t->faults) {
+    if (!t->told || t->told_phase != lane_phase(t) || t->told_armed != t->armed || t->told_faults != t->faults) {
         t->told = always = true;
-        t->told_phase = turnstile_phase(t);
+        t->told_phase = lane_phase(t);
         t->told_armed = t->armed;
         t->told_faults = t->faults;
         t->revision++;
@@ -460,7 +249,7 @@ static void obey(struct turnstile *t, const struct message *order) {
     case CANCEL: say(t, CANCEL_ACK, "81", grant, cancel(t, grant)); break;
     case HEARTBEAT:
         heartbeat(t, at[4], get(at + 5, 8));
-        say(t, HEARTBEAT_ACK, "44211", number, t->now, lease_left(t), turnstile_phase(t), t->armed);
+        say(t, HEARTBEAT_ACK, "44211", number, t->now, lease_left(t), lane_phase(t), t->armed);
         break;
     case INDICATE:
         refusal = indicate(t, at);
@@ -530,7 +319,7 @@ static void finish(struct turnstile *t) {
 static void advance(struct turnstile *t, uint32_t now) {
     t->now = now;
     advance_permission(t);
-    advance_lane(t);
+    lane_advance(t);
     wire_advance(&t->wire, now);
     if (due(t->health, now)) {
         t->health = after(now, HEALTH_MS);
@@ -561,7 +350,7 @@ void turnstile_receive(struct turnstile *t, const uint8_t *data, size_t bytes, u
 
 void turnstile_sense(struct turnstile *t, uint16_t inputs, uint32_t now_ms) {
     advance(t, now_ms);
-    sense(t, inputs);
+    lane_sense(t, inputs);
     publish(t, false);
     finish(t);
 }
@@ -604,9 +393,9 @@ void turnstile_power_on(struct turnstile *t, void *board, const struct settings 
     t->ways = inputs & BEAMS ? t->store.open_ways & WAYS : t->rest; /* a restart must not close on a body that stands there */
     t->closing = t->store.open_ways & WAYS & (uint8_t)~t->ways;
     if (t->closing) t->closing_end = after(now_ms, t->settings.leaf_travel_ms);
-    sense(t, inputs);
+    lane_sense(t, inputs);
     t->damaged = t->damaged || !fit;
-    set_fault(t, STORE_FAULT, t->damaged);
+    lane_set_fault(t, STORE_FAULT, t->damaged);
     turnstile_tick(t, now_ms);
 }
 

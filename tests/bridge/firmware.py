@@ -75,7 +75,7 @@ def compile_library(into: Path, *, source: Path = SOURCE, flags: Iterable[str] =
         AssertionError: it does not compile; with the compiler's own words.
     """
     library = into / "libturnstile.so"
-    files = [str(source / name) for name in ("mac.c", "wire.c", "turnstile.c", "host_shim.c")]
+    files = [str(source / name) for name in ("mac.c", "wire.c", "lane.c", "turnstile.c", "host_shim.c")]
     ran = subprocess.run(
         ["cc", *WARNINGS, *flags, "-O1", "-g", "-fPIC", "-shared", "-o", str(library), *files], capture_output=True, text=True, check=False
     )

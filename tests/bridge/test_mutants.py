@@ -28,6 +28,7 @@ class Mutant:
 
 
 _T: Final = "turnstile.c"
+_L: Final = "lane.c"
 _W: Final = "wire.c"
 MUTANTS: Final = (
     # rule 1: bounds
@@ -46,7 +47,7 @@ MUTANTS: Final = (
         rules.test_a_pulse_is_timed_and_cut_in_the_device,
         (65_535, 1_000),
     ),
-    Mutant("pulse never ends", _T, "t->opening.pulse.on = false;", ";", rules.test_a_pulse_is_timed_and_cut_in_the_device, (500, 500)),
+    Mutant("pulse never ends", _L, "t->opening.pulse.on = false;", ";", rules.test_a_pulse_is_timed_and_cut_in_the_device, (500, 500)),
     Mutant(
         "wrap taken for the past",
         _W,
@@ -64,7 +65,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "gap off",
-        _T,
+        _L,
         "t->gap = after(t->now, t->settings.minimum_gap_ms);",
         "",
         rules.test_a_release_too_soon_is_refused,
@@ -73,7 +74,7 @@ MUTANTS: Final = (
     Mutant(
         "interlock off",
         _T,
-        "if (t->opening.on || !is_shut(t)) return BUSY;",
+        "if (t->opening.on || !lane_is_shut(t)) return BUSY;",
         "",
         rules.test_a_release_too_soon_is_refused,
         (100, Refusal.BUSY),
@@ -95,12 +96,12 @@ MUTANTS: Final = (
     ),
     Mutant(
         "two persons on one grant",
-        _T,
+        _L,
         "close_opening(t, PASSED);",
         "t->last = t->opening;",
         rules.test_the_lane_closes_behind_one_person_before_its_window_is_over,
     ),
-    Mutant("cancel ignored", _T, "end_opening(t, BY_CANCEL);\n        settle(t);", "", rules.test_a_cancel_closes_an_unused_release),
+    Mutant("cancel ignored", _T, "lane_end(t, BY_CANCEL);\n        lane_settle(t);", "", rules.test_a_cancel_closes_an_unused_release),
     Mutant(
         "cancel in the middle ends the release",
         _T,
@@ -129,14 +130,14 @@ MUTANTS: Final = (
     ),
     Mutant(
         "leaf closes on a broken beam",
-        _T,
+        _L,
         "if (t->body.on) wanted |= t->ways | t->closing;",
         "",
         rules.test_the_end_of_an_emergency_closes_on_nobody,
     ),
     Mutant(
         "closing leaf strikes",
-        _T,
+        _L,
         "wanted |= t->ways | t->closing;",
         "wanted |= t->ways;",
         rules.test_a_closing_leaf_opens_again_for_whoever_steps_in,
@@ -152,22 +153,22 @@ MUTANTS: Final = (
     # rule 4: exit and emergency
     Mutant(
         "exit needs a host",
-        _T,
+        _L,
         "t->exit_wanted && !t->opening.on",
         "t->exit_wanted && t->wire.current.on",
         rules.test_a_request_to_exit_needs_no_host,
     ),
-    Mutant("fire ignored", _T, "if (rising & FIRE)", "if (false)", rules.test_an_emergency_frees_both_ways_at_once, ("armed",)),
+    Mutant("fire ignored", _L, "if (rising & FIRE)", "if (false)", rules.test_an_emergency_frees_both_ways_at_once, ("armed",)),
     Mutant(
         "emergency ends by itself",
-        _T,
+        _L,
         "if ((rising & RESET_KEY) && t->store.emergency",
         "if ((falling & FIRE) && t->store.emergency",
         rules.test_after_an_emergency_only_a_person_on_site_ends_it_and_the_host_arms_after_that,
     ),
     Mutant(
         "reset during fire",
-        _T,
+        _L,
         "t->store.emergency && !(inputs & FIRE)",
         "t->store.emergency",
         rules.test_the_reset_key_does_nothing_while_the_fire_input_is_on,
@@ -207,7 +208,7 @@ MUTANTS: Final = (
     Mutant(
         "damaged store trusted",
         _T,
-        "set_fault(t, STORE_FAULT, t->damaged);",
+        "lane_set_fault(t, STORE_FAULT, t->damaged);",
         "",
         rules.test_a_damaged_store_takes_no_release_and_keeps_nothing,
     ),
@@ -221,35 +222,39 @@ MUTANTS: Final = (
     ),
     Mutant(
         "forced not told",
-        _T,
+        _L,
         "t->ways == 0) {\n        tell_person(t, FORCED_OPEN, 0, way, 0);",
         "t->ways == 0) {",
         rules.test_whoever_passes_a_closed_leaf_forced_it,
     ),
-    Mutant("tailgating not seen", _T, "body.followers++;", ";", rules.test_a_second_person_close_behind_is_tailgating),
+    Mutant("tailgating not seen", _L, "body.followers++;", ";", rules.test_a_second_person_close_behind_is_tailgating),
     Mutant(
         "reverse passage taken for the granted one",
-        _T,
+        _L,
         "t->opening.on && t->opening.direction == way",
         "t->opening.on",
         rules.test_a_person_from_the_other_side_ends_the_release_without_its_passage,
     ),
     Mutant(
         "held open not told",
-        _T,
+        _L,
         "if (due(t->held_due, t->now)) tell_held(t, true);",
         "",
         rules.test_a_body_that_stays_is_held_open_until_it_goes,
     ),
     Mutant(
         "tamper ignored",
-        _T,
+        _L,
         "if ((rising | falling) & CABINET_OPEN)",
         "if (false)",
         rules.test_tamper_is_told_and_is_a_fault_while_it_lasts,
     ),
     Mutant(
-        "beam stuck ignored", _T, "set_fault(t, BEAM_FAULT, true);", "", rules.test_a_beam_that_stays_broken_stops_host_releases_and_heals
+        "beam stuck ignored",
+        _L,
+        "lane_set_fault(t, BEAM_FAULT, true);",
+        "",
+        rules.test_a_beam_that_stays_broken_stops_host_releases_and_heals,
     ),
     # rule 8: who speaks
     Mutant(

@@ -168,7 +168,7 @@ def test_any_bytes_inputs_and_times_are_survived_and_open_no_entry(lib: ctypes.C
 
 
 def test_the_firmware_is_short_and_allocates_nothing() -> None:
-    files = [SOURCE / name for name in ("mac.c", "wire.c", "turnstile.c", "hal.h", "wire.h", "turnstile.h")]
+    files = [SOURCE / name for name in ("mac.c", "wire.c", "lane.c", "turnstile.c", "hal.h", "wire.h", "lane.h", "turnstile.h")]
     text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     lines = [line for line in re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL).splitlines() if line.strip()]
     assert len(lines) < 1_100  # issue 4 asks for 800; sessions, MAC and events alone are 400 of it
