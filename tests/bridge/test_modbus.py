@@ -233,6 +233,7 @@ def test_a_board_that_is_unplugged_comes_back_under_another_number_and_opens_not
     assert bench.end_of(2) == PulseTaken(2)
 
 
+@pytest.mark.slow
 def test_a_pulse_that_the_lost_line_leaves_unconfirmed_is_unknown(bench: Bench) -> None:
     bench.relays.on_flash = lambda _output: None
     bench.peer.to_host = lambda _data: b""
