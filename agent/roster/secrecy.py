@@ -162,13 +162,13 @@ class Opener:
 
     def finish(self) -> None:
         self._open_block()
-        if self._opened != len(self._roster.people):
-            raise malformed("people", f"are {len(self._roster.people)}, and {self._opened} have references")
 
     def _open_block(self) -> None:
         if not self._block:
             return
         people = self._roster.people[self._opened : self._opened + len(self._block)]
+        if len(people) < len(self._block):
+            raise malformed("people", f"are {len(self._roster.people)}, and more have references")
         self._opened += len(people)
         table, counts = _unsealed(self._key, self._roster, people, self._block)
         self._block.clear()
@@ -196,7 +196,7 @@ def _unsealed(key: SiteKey, roster: Roster, people: Sequence[Person], records: S
             contents.append(
                 cipher.decrypt(record[:NONCE_BYTES], record[NONCE_BYTES:], same + cbor2.dumps(person.id) + cbor2.dumps(person.revision))
             )
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise _not_ours(person.id) from error
     table = np.frombuffer(b"".join(contents), dtype=f"<{roster.form.dtype}").reshape(-1, roster.form.length).astype(np.float32)
     table.setflags(write=False)

@@ -59,6 +59,22 @@ def test_a_release_replaces_the_one_before_in_every_part(tmp_path: Path) -> None
     assert held(TrustStore(tmp_path / "trust.db")) == {2}
 
 
+def test_a_document_is_forced_to_the_disk_before_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = TrustStore(tmp_path / "trust.db")
+    done: list[str] = []
+    original = os.fsync
+
+    def noted(descriptor: int) -> None:
+        original(descriptor)
+        done.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    assert store._connection is not None
+    store._connection.set_trace_callback(lambda statement: done.append(statement) if statement == "COMMIT" else None)
+    put(store, 1)
+    assert done == ["roster-0.cbor", tmp_path.name, "COMMIT"]
+
+
 def test_a_document_that_was_not_put_in_force_is_gone_afterwards(tmp_path: Path) -> None:
     store = TrustStore(tmp_path / "trust.db")
     put(store, 1)
@@ -244,6 +260,16 @@ def test_a_lock_down_is_taken_while_the_trust_file_is_damaged(tmp_path: Path) ->
     store = TrustStore(tmp_path / "trust.db")
     store.set_lock_down(on=True)
     assert (store.fault is None, locked(tmp_path)) == (False, (True, None))
+
+
+def test_a_doubt_outlives_the_trust_file_beside_which_it_arose(tmp_path: Path) -> None:
+    """Both files are damaged, the gate starts, and only then somebody sets trust.db aside: that is no first start."""
+    TrustStore(tmp_path / "trust.db").close()
+    (tmp_path / "lock-down").unlink()
+    damage_text(tmp_path / "trust.db")
+    assert locked(tmp_path)[0] is True
+    (tmp_path / "trust.db").unlink()
+    assert locked(tmp_path)[0] is True
 
 
 @pytest.mark.parametrize("content", [None, b"", b"of", b"off", b"onf\n", b"off\n\n", b"\0" * 4, b"\xff" * 4096])
