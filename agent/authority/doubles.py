@@ -19,8 +19,8 @@ ONE_FACE: Final = 0.75
 867 people with up to three pictures each: two pairs were nearer, one of them really one man under two names; of people whose pictures
 were parted in two, nine in ten were (docs/adr/0014). The threshold itself would refuse one person in eight of so many."""
 
-LOOKALIKE: Final = 1.1
-"""Distance, over the pack's plain threshold, below which two of few people are named as look-alikes."""
+LOOKALIKE: Final = 1.0
+"""Distance, over the pack's plain threshold, up to which two of few people are named: a gate would take one for the other."""
 
 ONE_FACE_SCORE: Final = 1.3
 """Score of two people's means, over the pack's threshold of normalised scores, from which they are taken for one person. Measured on 867
