@@ -15,7 +15,9 @@ FIVE = GrantNumber(5)
 LEFT_OPEN = LastKnown(highest_grant=FIVE, open_grant=OpenGrant(FIVE, PersonId("ada"), Direction.ENTRY), passage_counter=10)
 
 
-def restarted(outcome: GrantOutcome, *, highest: int = 5, counter: int | None = 10, emergency: bool = False, known: LastKnown = LEFT_OPEN) -> Play:
+def restarted(
+    outcome: GrantOutcome, *, highest: int = 5, counter: int | None = 10, emergency: bool = False, known: LastKnown = LEFT_OPEN
+) -> Play:
     """Killed with an open grant, started again, and the controller has just been read."""
     lane = Play(known=known, up=UP[:-1])
     lane.hears(connected(highest_grant=GrantNumber(highest), last_outcome=outcome, passage_counter=counter, emergency=emergency))
@@ -54,7 +56,9 @@ def test_a_controller_that_lost_power_while_released_does_not_know_whether_someb
 @pytest.mark.parametrize(
     ("highest", "told"), [(4, (EventType.PASSAGE_NOT_MADE, "reconciled")), (5, (EventType.PASSAGE_UNCONFIRMED, "unknown_outcome"))]
 )
-def test_a_board_without_a_memory_closes_a_grant_that_may_have_been_written_as_unconfirmed(highest: int, told: tuple[EventType, str]) -> None:
+def test_a_board_without_a_memory_closes_a_grant_that_may_have_been_written_as_unconfirmed(
+    highest: int, told: tuple[EventType, str]
+) -> None:
     lane = restarted(GrantOutcome.UNKNOWN, highest=highest, counter=None)
     assert (lane.phase, story(lane)) == (Phase.SECURED, [told])
 
