@@ -19,11 +19,10 @@ from agent.core.inputs import (
     ProbeCompared,
     RecognitionReported,
     SampleRefused,
-    StaffRefused,
-    StaffRelease,
     StopRequested,
     UplinkReported,
 )
+from agent.core.orders import StaffRefused, StaffRelease
 from agent.errors import GateError
 
 RESERVED = 1024  # inputs; hundreds of passages' worth: reaching it means that the control thread is dead

@@ -13,8 +13,9 @@ from agent.core.antipassback import Passages
 from agent.core.effects import Effect, Phase, Record
 from agent.core.events import Event, EventType, Value
 from agent.core.identity import NO_GRANT, Direction, GrantNumber, PersonId, TrackId
-from agent.core.inputs import GrantOutcome, StaffRelease
+from agent.core.inputs import GrantOutcome
 from agent.core.moment import NS_PER_MS
+from agent.core.orders import StaffRelease
 from agent.core.rules import Now
 
 HIGHEST_GRANT = 2**64 - 1  # u64 on the wire

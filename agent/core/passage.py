@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from agent.core import crossing, inputs, reconcile, release
+from agent.core import crossing, inputs, orders, reconcile, release
 from agent.core.effects import Effect, Phase
 from agent.core.inputs import BarrierConnected, GrantOutcome, Input, JournalReported
 from agent.core.lane import AccessGranted, Done, Lane, StaffGranted, nothing
@@ -202,8 +202,8 @@ _SIGNALS: Mapping[type, Signal] = MappingProxyType(
         inputs.EventsAcknowledged: Signal.EVENTS_ACKNOWLEDGED,
         inputs.UplinkReported: Signal.UPLINK_REPORTED,
         inputs.LockDownSet: Signal.LOCK_DOWN_SET,
-        inputs.StaffRelease: Signal.STAFF_RELEASE,
-        inputs.StaffRefused: Signal.STAFF_REFUSED,
+        orders.StaffRelease: Signal.STAFF_RELEASE,
+        orders.StaffRefused: Signal.STAFF_REFUSED,
         inputs.Tick: Signal.TICK,
         inputs.StopRequested: Signal.STOP_REQUESTED,
     }

@@ -12,8 +12,9 @@ from agent.core import passage
 from agent.core.effects import Effect, Phase
 from agent.core.events import EventType
 from agent.core.identity import Direction
-from agent.core.inputs import Input, StaffDenial, StaffRefused, StaffRelease
+from agent.core.inputs import Input
 from agent.core.lane import StaffGranted, next_grant, record
+from agent.core.orders import StaffDenial, StaffRefused, StaffRelease
 from agent.core.rules import GRANT_LIFE_NS, Now
 from agent.core.state import State, Stepped
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.core.inputs import LockDownSet, StaffRefused
+from agent.core.inputs import LockDownSet
+from agent.core.orders import StaffRefused
 from agent.drivers.staff_desk import StaffDesk
 from agent.errors import GateError
 from agent.ports import Post

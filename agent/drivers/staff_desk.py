@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from agent.core.identity import Direction
-from agent.core.inputs import StaffDenial, StaffRefused, StaffRelease
 from agent.core.moment import NS_PER_MS, NS_PER_S
+from agent.core.orders import StaffDenial, StaffRefused, StaffRelease
 from agent.core.topics import is_name
 from agent.errors import GateError
 

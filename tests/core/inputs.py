@@ -10,6 +10,7 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from agent.core import inputs as i
+from agent.core import orders as o
 from agent.core.identity import AccessRecord, AccessRule, Area, Candidate, Direction, GrantNumber, Interval, PersonId, PersonStatus, TrackId
 
 MS = 1_000_000
@@ -166,8 +167,8 @@ INPUTS: Mapping[type, Callable[[int], Strategy]] = {
     i.EventsAcknowledged: _still(st.builds(i.EventsAcknowledged, epoch=texts, seq=st.integers(0, 2**63), head=texts)),
     i.UplinkReported: _still(st.builds(i.UplinkReported, connected=st.booleans(), detail=texts)),
     i.LockDownSet: _still(st.builds(i.LockDownSet, on=st.booleans(), by=texts, reason=texts)),
-    i.StaffRelease: lambda now_ns: st.builds(
-        i.StaffRelease,
+    o.StaffRelease: lambda now_ns: st.builds(
+        o.StaffRelease,
         staff=texts,
         key=texts,
         user=texts,
@@ -176,15 +177,15 @@ INPUTS: Mapping[type, Callable[[int], Strategy]] = {
         request=texts,
         expires_at_ns=st.just(now_ns + 30_000 * MS) | _at(now_ns),
     ),
-    i.StaffRefused: _still(
+    o.StaffRefused: _still(
         st.builds(
-            i.StaffRefused,
+            o.StaffRefused,
             staff=texts,
             user=texts,
             direction=directions,
             reason=texts,
             request=texts,
-            denial=st.sampled_from(i.StaffDenial),
+            denial=st.sampled_from(o.StaffDenial),
         )
     ),
     i.Tick: _still(st.just(i.Tick())),

@@ -6,6 +6,7 @@ from typing import Any
 
 from agent.core import controller
 from agent.core import inputs as i
+from agent.core import orders as o
 from agent.core.controller import Rules
 from agent.core.effects import Believe, Effect, Phase, Record, ReleaseBarrier, Stop, WatchSubject
 from agent.core.events import Event, EventType
@@ -76,7 +77,7 @@ class Ledger:
                     self._note(event, granted)
                 case ReleaseBarrier():
                     self._check_release(effect, granted)
-                    by_staff_or_out = isinstance(given, i.StaffRelease) or effect.direction is Direction.EXIT
+                    by_staff_or_out = isinstance(given, o.StaffRelease) or effect.direction is Direction.EXIT
                     assert by_staff_or_out or self.quality is not ClockQuality.UNKNOWN
                 case Believe(phase):
                     self.believed = phase
@@ -88,7 +89,7 @@ class Ledger:
                 case _:
                     pass
         assert granted == {e.grant for e in effects if isinstance(e, ReleaseBarrier)}, "no grant is recorded without its release"
-        assert not granted or isinstance(given, i.ProbeCompared | i.StaffRelease), "only a fresh probe grants, or an order of staff"
+        assert not granted or isinstance(given, i.ProbeCompared | o.StaffRelease), "only a fresh probe grants, or an order of staff"
         self._check_state()
 
     def _note(self, event: Event, granted: set[Any]) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from agent.core import inputs as i
+from agent.core import orders as o
 from agent.core.effects import Phase
 from agent.core.identity import Direction, GrantNumber, PersonId, TrackId
 from agent.core.inputs import GrantOutcome, Input
@@ -201,7 +202,7 @@ def _next(dice: random.Random, lane: Ledger) -> Input:
         i.EmergencyCleared(),
         i.JournalReported(ready=dice.random() < 0.5, commit_ms=dice.choice([1.0, 80.0])),
         i.LockDownSet(on=dice.random() < 0.2, by="ops", reason=""),
-        i.StaffRelease(
+        o.StaffRelease(
             staff="ops",
             key="k",
             user="root",

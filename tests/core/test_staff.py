@@ -8,12 +8,14 @@ import pytest
 
 from agent.core import controller
 from agent.core import inputs as i
+from agent.core import orders as o
+from agent.core.antipassback import Passages
 from agent.core.effects import CancelRelease, Effect, Phase, Record, ReleaseBarrier
 from agent.core.events import EventType
 from agent.core.identity import Direction, GrantNumber, PersonId
-from agent.core.inputs import StaffDenial
 from agent.core.known import LastKnown, OpenGrant
 from agent.core.moment import ClockQuality
+from agent.core.orders import StaffDenial
 from agent.core.staff import MEANINGS
 from tests.core.inputs import MS
 from tests.core.play import RULES, UP, Play, connected, events, person, types
@@ -22,8 +24,8 @@ ONE = GrantNumber(1)
 WORDS = {"staff": "li", "user": "root", "reason": "a wheelchair", "request": "ab12"}
 
 
-def order(lane: Play, direction: Direction = Direction.ENTRY, *, for_ms: int = 20_000) -> i.StaffRelease:
-    return i.StaffRelease(**WORDS, key="00ff", direction=direction, expires_at_ns=lane.now_ns + for_ms * MS)
+def order(lane: Play, direction: Direction = Direction.ENTRY, *, for_ms: int = 20_000) -> o.StaffRelease:
+    return o.StaffRelease(**WORDS, key="00ff", direction=direction, expires_at_ns=lane.now_ns + for_ms * MS)
 
 
 def denials(effects: tuple[Effect, ...]) -> list[Any]:
@@ -47,7 +49,7 @@ def test_the_passage_of_staff_is_made_and_names_nobody() -> None:
     lane.hears(order(lane), i.ReleaseAccepted(ONE), i.PassageStarted(ONE, Direction.ENTRY))
     made = events(lane.hears(i.PassageCompleted(ONE, Direction.ENTRY, 11)), EventType.PASSAGE_MADE)
     assert [(e.data["grant"], e.data["person"]) for e in made] == [(1, None)]
-    assert lane.phase is Phase.SECURED
+    assert (lane.phase, lane.state.lane.passages) == (Phase.SECURED, Passages())
     assert controller.snapshot(lane.state)["grant"] is None
 
 
@@ -132,7 +134,7 @@ def test_an_order_is_worth_nothing_once_its_time_is_over() -> None:
 def test_an_order_that_was_not_believed_is_recorded_and_nothing_else() -> None:
     lane = Play()
     before = lane.state
-    refused = i.StaffRefused(**WORDS, direction=Direction.EXIT, denial=StaffDenial.WRONG_SIGNATURE)
+    refused = o.StaffRefused(**WORDS, direction=Direction.EXIT, denial=StaffDenial.WRONG_SIGNATURE)
     assert denials(lane.hears(refused)) == [StaffDenial.WRONG_SIGNATURE]
     assert lane.state == before
 

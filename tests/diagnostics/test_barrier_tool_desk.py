@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from agent.core.identity import Direction
-from agent.core.inputs import Input, StaffDenial, StaffRefused, StaffRelease
+from agent.core.inputs import Input
 from agent.core.moment import NS_PER_S
+from agent.core.orders import StaffDenial, StaffRefused, StaffRelease
 from agent.diagnostics.barrier_tool import keys
 from agent.drivers.control_socket import ControlSocket, ControlSocketError, ask
 from agent.drivers.staff_desk import MOST_REASON, ORDER_LIFE_NS, PAUSE_NS, Order, StaffDesk, StaffKeyError

@@ -9,7 +9,9 @@ import pytest
 from agent.core.events import EventType
 from agent.core.inputs import LockDownSet
 from agent.diagnostics.barrier_tool import keys
+from agent.drivers import journal_known
 from agent.drivers.control_socket import ask
+from agent.drivers.journal_reader import JournalReader
 from agent.drivers.staff_desk import Order
 from firmware_bridge.emulator.person import Behaviour
 from tests.diagnostics.barrier_bench import Bench, Said
@@ -49,6 +51,8 @@ def test_staff_let_somebody_through_and_the_journal_has_who_and_why_before_it_op
     assert granted["data"]["fields"].items() >= {"grant": 1, "staff": "li", "reason": "a wheelchair", "direction": "entry"}.items()
     assert granted["data"]["monotonic_ns"] <= bench.log("release")[0]["t_ns"]
     assert [(made["grant"], made["person"]) for made in bench.fields(EventType.PASSAGE_MADE)] == [(1, None)]
+    with JournalReader(bench.folder / "journal.db") as reader:
+        assert journal_known.last_known(reader.connection).last_passage == {}
 
 
 def test_a_release_that_nobody_uses_is_told_as_the_journal_has_it(new_bench: Callable[..., Bench]) -> None:

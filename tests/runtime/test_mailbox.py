@@ -16,9 +16,11 @@ from agent.core.inputs import (
     StopRequested,
     TrackLost,
 )
+from agent.core.orders import StaffRelease
 from agent.mailbox import LINE, RESERVED, Mailbox, MailboxFullError
 
 NOW = 0.0
+ORDER = StaffRelease(staff="li", key="k", user="root", direction=Direction.ENTRY, reason="r", request="n", expires_at_ns=1)
 
 
 def refused(track: int, captured_at_ns: int = 0) -> SampleRefused:
@@ -38,9 +40,9 @@ def test_nothing_in_time_is_none() -> None:
 
 def test_what_the_barrier_and_staff_say_is_taken_first_and_in_order() -> None:
     mailbox = Mailbox()
-    for message in (refused(1), BarrierLost("unplugged"), EmergencyRaised(), StopRequested("test")):
+    for message in (refused(1), BarrierLost("unplugged"), EmergencyRaised(), ORDER, StopRequested("test")):
         mailbox.post(message)
-    assert drain(mailbox) == [BarrierLost("unplugged"), EmergencyRaised(), StopRequested("test"), refused(1)]
+    assert drain(mailbox) == [BarrierLost("unplugged"), EmergencyRaised(), ORDER, StopRequested("test"), refused(1)]
 
 
 def test_a_newer_sample_of_a_track_replaces_the_older_and_another_track_stays() -> None:

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from agent.core.events import EventType
 from agent.core.identity import Direction
-from agent.core.inputs import StaffDenial
 from agent.core.moment import NS_PER_S
+from agent.core.orders import StaffDenial
 from agent.core.staff import MEANINGS
 from agent.diagnostics.barrier_tool import keys
 from agent.drivers.control_socket import ControlSocketError, NoAgentError, ask

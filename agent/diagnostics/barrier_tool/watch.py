@@ -17,6 +17,7 @@ from firmware_bridge.limits import EVENT_WINDOW
 from firmware_bridge.vocabulary import Switch
 
 _EVENTS_SHOWN: Final = 8
+_SETTLE_NS: Final = 100 * NS_PER_MS  # the events that wait come right behind the first STATE; the first picture has them too
 LEAST_COLUMNS: Final = 40
 _HOUR_S, _MINUTE_S = 3600, 60
 
@@ -54,6 +55,7 @@ def _columns() -> int:
 def watch_line(line: Line, *, for_s: float | None, as_json: bool) -> None:
     """Until the time is over, or Ctrl-C. A line that is lost is said and tried again."""
     line.greet()
+    line.run_until(time.monotonic_ns() + _SETTLE_NS)
     screen, worst_ns, told = Screen(), 0, 0
     end_ns = None if for_s is None else time.monotonic_ns() + int(for_s * NS_PER_S)
     due_ns = time.monotonic_ns()
