@@ -219,7 +219,9 @@ class BoardLane:
         if self._open is None or self._open.order.grant != token:
             return ()
         _log.warning("grant %d was not released: %s", token, reason)
-        self._open = None
+        taken_back, self._open = self._open.taken_back, None
+        if taken_back:  # the core waits for the end of its cancel, and perhaps no longer for the release's answer
+            return (ReleaseEnded(GrantNumber(token), ReleaseEnd.CANCELLED),)
         return (ReleaseRefused(GrantNumber(token), "board_refused"),)
 
     # --- contacts -------------------------------------------------------------------------------------------------------------------

@@ -180,6 +180,12 @@ def test_a_cancel_that_comes_before_the_boards_word_is_answered_with_it(lane: La
     assert lane.hear(PulseTaken(7)) == (ReleaseAccepted(SEVEN), CancelTooLate(SEVEN))
 
 
+def test_a_pulse_that_is_refused_after_its_cancel_ends_as_cancelled(lane: Lane) -> None:
+    lane.release()
+    lane.lane.cancel(SEVEN)
+    assert lane.hear(PulseRefused(7, "too late")) == (ReleaseEnded(SEVEN, ReleaseEnd.CANCELLED),)
+
+
 def test_a_grant_that_was_cancelled_before_it_was_ordered_is_never_written(lane: Lane) -> None:
     assert lane.lane.cancel(SEVEN) == (ReleaseEnded(SEVEN, ReleaseEnd.CANCELLED),)
     assert lane.release() == (ReleaseRefused(SEVEN, "grant_used"),)
