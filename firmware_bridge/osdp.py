@@ -26,7 +26,7 @@ from firmware_bridge.osdp_session import (
     SwitchingDone,
     libosdp,
 )
-from firmware_bridge.osdp_wire import Code
+from firmware_bridge.osdp_trouble import not_opened, refused
 
 _NS_PER_MS: Final = 1_000_000
 _POLL_NS: Final = 40 * _NS_PER_MS  # the port `Board` asks for 50 ms at least
@@ -101,8 +101,7 @@ class OsdpBoard:
         if self._lost is not None and now_ns >= self._lost_due_ns:
             self._tell_offline(self._lost, events)
         if self._known is None:
-            events += [PulseRefused(order.token, "the board is offline") for order in self._orders]
-            self._orders.clear()
+            self._refuse_all(events)
         return tuple(events)
 
     def pulse(self, *, output: int, pulse_ms: int, token: int, expires_ns: int, now_ns: int) -> None:  # noqa: ARG002  the port's
@@ -235,30 +234,14 @@ class OsdpBoard:
         if self._line.trouble is not None:
             return str(self._line.trouble)
         if self._nameplate is not None and not session.online:
-            return self._refused_by_board() or "the secure channel broke: a reply was damaged or not the board's"
+            return refused(self._line.command, self._line.reply) or "the secure channel broke: a reply was damaged or not the board's"
         if not self._line.heard:
             return self._unheard() if now_ns - self._begun_ns > _UNHEARD_NS else None
         if now_ns - self._line.moved_ns <= _STALL_NS:
             return None
         if self._line.quiet:
-            return self._refused_by_board() or self._channel_not_opened()
+            return refused(self._line.command, self._line.reply) or not_opened(self._line.command)
         return f"the board at address {self._address} has stopped answering"
-
-    def _refused_by_board(self) -> str | None:
-        command, reply = self._line.command, self._line.reply
-        if command is None or reply is None or reply.code != Code.NAK:
-            return None
-        if command.code in (Code.CHALLENGE, Code.SERVER_CRYPTOGRAM):
-            return "the board refuses the secure channel: it has another key, or none yet (see docs/OSDP.md)"
-        return f"the board refuses command {command.code:#04x} (NAK)"
-
-    def _channel_not_opened(self) -> str:
-        code = self._line.command.code if self._line.command is not None else None
-        if code == Code.CHALLENGE:
-            return "the board has another key than this gate (see docs/OSDP.md)"
-        if code == Code.CAPABILITIES:
-            return "the board offers no secure channel, and without it nothing is switched"
-        return "the secure channel was not opened"
 
     def _unheard(self) -> str:
         return f"nothing answers {self._where}; check cable, power, address and baud rate"
@@ -283,7 +266,12 @@ class OsdpBoard:
         else:
             self._begin_due_ns = now_ns
 
+    def _refuse_all(self, events: list[BoardEvent]) -> None:
+        events += [PulseRefused(order.token, "the board is offline") for order in self._orders]
+        self._orders.clear()
+
     def _tell_offline(self, reason: str, events: list[BoardEvent]) -> None:
+        self._refuse_all(events)
         if reason != self._told:
             events.append(BoardOffline(reason))
         self._told, self._known, self._lost = reason, None, None

@@ -17,7 +17,7 @@ Event = TypeVar("Event")
 Outcome = PulseTaken | PulseRefused | PulseUnknown
 
 
-_HURRY = 10  # of the driver's time against real time, where a test only waits for the driver's own watch to run out
+_HURRY = 25  # of the driver's time against real time, where a test only waits for the driver's own watch to run out
 
 
 class Bench:

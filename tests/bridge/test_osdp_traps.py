@@ -103,7 +103,7 @@ def bare() -> Bare:
 
 def test_a_reply_in_pieces_is_never_understood(bare: Bare) -> None:
     bare.line.piece_bytes = 10
-    ends = time.monotonic() + 0.5
+    ends = time.monotonic() + 0.2
     while time.monotonic() < ends:
         bare.panel.refresh()
         bare.peer.step()
