@@ -17,6 +17,7 @@ from agent.clock import SystemClock
 from agent.config import Config, PadMode
 from agent.core.moment import ClockQuality
 from agent.drivers.control_socket import ControlSocketError, ask
+from agent.drivers.staff_desk import StaffKeyError, fingerprint, read_public
 from agent.plan import Verdict, plan
 from models.errors import ModelError
 from models.pack import Pack, PadPack, open_pack, open_pad_pack
@@ -129,8 +130,22 @@ def _broker(gate: Gate) -> tuple[Finding, ...]:
     return (Finding("broker", Health.OK, f"broker {uplink.host}:{uplink.port} takes connections"),)
 
 
+def _staff(gate: Gate) -> tuple[Finding, ...]:
+    """Whose orders release the barrier: whoever visits a gate should know."""
+    folder = gate.config.staff.keys_dir
+    return tuple(_staff_key(folder, file.stem) for file in sorted(folder.glob("*.pub")))
+
+
+def _staff_key(folder: Path, name: str) -> Finding:
+    try:
+        key = read_public(folder, name)
+    except StaffKeyError as error:
+        return Finding("staff", Health.LOOK, str(error), "its orders are denied until it is mended, or the file deleted")
+    return Finding("staff", Health.OK, f"{name} may order a release at the cabinet, key {fingerprint(key)}")
+
+
 def _existing(folder: Path) -> Path:
     return next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
 
 
-CHECKS: tuple[Callable[[Gate], tuple[Finding, ...]], ...] = (_service, _parts, _models, _disk, _clock, _broker)
+CHECKS: tuple[Callable[[Gate], tuple[Finding, ...]], ...] = (_service, _parts, _models, _disk, _clock, _broker, _staff)

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from agent.config import Config, StaffConfig
 from agent.core.identity import Direction
 from agent.core.inputs import Input
 from agent.core.moment import NS_PER_S
 from agent.core.orders import StaffDenial, StaffRefused, StaffRelease
+from agent.diagnostics import checks
 from agent.diagnostics.barrier_tool import keys
 from agent.drivers.control_socket import ControlSocket, ControlSocketError, ask
 from agent.drivers.staff_desk import MOST_REASON, ORDER_LIFE_NS, PAUSE_NS, Order, StaffDesk, StaffKeyError
@@ -182,6 +184,16 @@ def test_what_is_no_order_is_refused_with_a_sentence(desk: Desk, text: str) -> N
     sentence = desk.send({"order": text, "signature": ""})
     assert "the order is not one of this version" in str(sentence)
     assert desk.posted == []
+
+
+def test_the_doctor_lists_whose_orders_count_and_which_do_not(desk: Desk) -> None:
+    keys.make("wong", desk.keys_dir)
+    (desk.keys_dir / "wong.pub").chmod(0o666)
+    gate = checks.Gate(replace(Config(), staff=StaffConfig(keys_dir=desk.keys_dir)), simulation=False, snapshot=None)
+    li, wong = checks._staff(gate)
+    assert (li.health, li.found) == ("ok", f"li may order a release at the cabinet, key {desk.fingerprint}")
+    assert wong.health == "look"
+    assert "others than root may change it" in wong.found
 
 
 def test_a_private_key_is_only_its_owners(tmp_path: Path) -> None:
