@@ -174,6 +174,8 @@ def test_in_any_life_each_grant_opens_once_and_ends_once(first: int) -> None:
         assert {grant for grant, times in life.opened.items() if times} <= set(granted), f"seed {seed}: opened without a grant"
         assert life.play.phase is Phase.SECURED, f"seed {seed}: the lane is free again"
         assert sum(isinstance(one, i.PassageCompleted) for one in life.told) == life.walked, f"seed {seed}: who walked is told once"
+        unused = {row.data["grant"] for row in rows if row.type is EventType.PASSAGE_NOT_MADE and row.data["cause"] == "reconciled"}
+        assert not [grant for grant in unused if life.opened[int(str(grant))]], f"seed {seed}: not made is not claimed of what nobody saw"
         kinds = Counter(row.type for row in rows)
         assert kinds[EventType.PASSAGE_MADE] <= life.walked, f"seed {seed}: nobody is claimed to have passed who did not"
         assert kinds[EventType.PASSAGE_GAP] == 0, f"seed {seed}: a board counts nothing"
