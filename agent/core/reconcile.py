@@ -77,8 +77,9 @@ def _read(lane: Lane, given: BarrierConnected, now: Now) -> Done:
 
 
 def _foreign(lane: Lane, given: BarrierConnected, now: Now) -> tuple[Record, ...]:
-    """The audit event where the controller took numbers from somebody else; a new journal has no number to compare."""
-    if lane.last_grant == NO_GRANT or given.highest_grant <= lane.last_grant:
+    """The audit event where the controller took numbers from somebody else; a journal that has seen no controller has none to compare."""
+    new = lane.last_grant == NO_GRANT and lane.passage_counter is None
+    if new or given.highest_grant <= lane.last_grant:
         return ()
     return (record(EventType.GRANT_GAP, now, expected=lane.last_grant, found=given.highest_grant),)
 

@@ -162,6 +162,11 @@ def test_numbers_that_somebody_else_used_are_said_once() -> None:
     assert lane.grants().grant == 7
 
 
+def test_the_very_first_number_of_a_controller_is_missed_too() -> None:
+    lane = Play(known=LastKnown(passage_counter=0), up=UP[:-1])
+    assert EventType.GRANT_GAP in types(lane.hears(connected(highest_grant=ONE, passage_counter=0)))
+
+
 def test_a_new_journal_has_no_number_to_compare() -> None:
     lane = Play(up=UP[:-1])
     assert EventType.GRANT_GAP not in types(lane.hears(connected(highest_grant=GrantNumber(6))))
