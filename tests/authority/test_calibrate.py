@@ -7,6 +7,7 @@ import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -300,4 +301,14 @@ def test_the_bar_moves_in_steps_that_a_person_can_watch(authority: Authority) ->
     assert told[0] == (0, 100)
     assert told[-1] == (100, 100)
     assert told == sorted(set(told))
-    assert max(after - before for (before, _), (after, _) in zip(told, told[1:], strict=False)) <= 20
+    assert max(after - before for (before, _), (after, _) in pairwise(told)) <= 20
+
+
+def test_where_all_would_be_too_many_the_pictures_of_everybody_are_drawn_from(authority: Authority) -> None:
+    few = calibrate(
+        authority, targets=Targets(fpir=0.05, fnir=0.5), margin=0.02, now_s=NOW_S, pairs_max=300 * PEOPLE, progress=lambda *_: None
+    ).measurement
+    assert few.sampled
+    for searches in (few.strangers, few.genuine):
+        assert len(searches.person) == 300
+        assert float(np.mean(searches.person)) == pytest.approx(PEOPLE / 2, rel=0.15)
