@@ -236,7 +236,8 @@ class OsdpBoard:
         if self._nameplate is not None and not session.online:
             return refused(self._line.command, self._line.reply) or "the secure channel broke: a reply was damaged or not the board's"
         if not self._line.heard:
-            return self._unheard() if now_ns - self._begun_ns > _UNHEARD_NS else None
+            patience_ns = _UNHEARD_NS if self._lost is None else _STALL_NS  # a board that was there a moment ago is asked more often
+            return self._unheard() if now_ns - self._begun_ns > patience_ns else None
         if now_ns - self._line.moved_ns <= _STALL_NS:
             return None
         if self._line.quiet:

@@ -75,7 +75,8 @@ def libosdp() -> ModuleType:
     except ImportError as error:
         raise PackageAbsentError("libosdp") from error
     osdp_sys.set_loglevel(osdp_sys.LOG_EMERG)
-    return osdp_sys  # type: ignore[no-any-return]  it has no types
+    core: ModuleType = osdp_sys
+    return core
 
 
 class OsdpSession:
@@ -83,7 +84,10 @@ class OsdpSession:
 
     def __init__(self, core: ModuleType, *, line: OsdpLine, address: int, key: bytes) -> None:
         self._core = core
-        self._kinds = {core.STATUS_REPORT_INPUT: InputsReported, core.STATUS_REPORT_OUTPUT: OutputsReported}
+        self._kinds: dict[int, type[InputsReported | OutputsReported]] = {
+            core.STATUS_REPORT_INPUT: InputsReported,
+            core.STATUS_REPORT_OUTPUT: OutputsReported,
+        }
         about = {"name": f"board {address}", "address": address, "flags": core.FLAG_ENFORCE_SECURE, "scbk": key, "channel": line}
         self._panel: Any = core.ControlPanel([about])
         self._panel.set_event_callback(self._on_event)

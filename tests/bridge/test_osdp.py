@@ -233,12 +233,12 @@ def test_a_board_that_was_exchanged_in_a_moment_is_told(lane: Bench) -> None:
 
 
 def test_a_pulse_that_waits_for_the_next_session_does_not_go_to_another_board(lane: Bench) -> None:
-    begun = lane.board._begun_ns
     lane.there.faults.silent = True
-    lane.until(lambda: lane.board._begun_ns > begun)
+    lane.until(lambda: lane.board._lost is not None)
     lane.pulse(1, lasts_ms=60_000)
     lane.peer = lane.new_peer(key=lane.key, inputs=2)
-    assert lane.outcome(1, hurry=True) == PulseRefused(1, "the board is offline")
+    assert lane.outcome(1) == PulseRefused(1, "the board is offline")
+    assert lane.told(BoardOffline) == [BoardOffline("another board answers in its place")]
     lane.run(for_ms=1_000, hurry=True)
     assert lane.there.pulses == []
 
@@ -255,7 +255,9 @@ def test_a_line_that_is_cut_and_comes_back_under_another_name_is_found(lane: Ben
     first = lane.port.link.readlink()
     taken = os.open(first, os.O_RDWR | os.O_NOCTTY)  # so that its number is not given again
     lane.port.unplug()
-    lane.go_offline()
+    lane.run(for_ms=50)
+    (lost,) = lane.told(BoardOffline)
+    assert "check cable" in lost.reason
     lane.port.plug()
     os.close(taken)
     assert lane.port.link.readlink() != first
