@@ -20,6 +20,10 @@ Scores = tuple[float, ...]
 
 
 class AttackDetection(Protocol):
+    def has_room(self, image: U8, box: Box) -> bool:
+        """Whether the frame shows enough around a face to tell. image, box: as of `scored`."""
+        ...
+
     def scored(self, scores: Scores, image: U8, box: Box) -> Scores:
         """Returns the track's scores with those of one more frame. image: uint8 (h, w, 3) BGR, whole; box: the face in it."""
         ...
@@ -35,6 +39,9 @@ class Fixed:
     def __init__(self, pad: Pad) -> None:
         self._pad = pad
 
+    def has_room(self, image: U8, box: Box) -> bool:  # noqa: ARG002  a port's signature
+        return True
+
     def scored(self, scores: Scores, image: U8, box: Box) -> Scores:  # noqa: ARG002  a port's signature
         return scores
 
@@ -45,11 +52,16 @@ class Fixed:
 class Detection:
     """A PAD pack at work. Not for two threads at a time."""
 
-    def __init__(self, network: PadNetwork, *, bona_fide_min: float, attack_max: float, frames: int, most: int) -> None:
-        """frames: least that a verdict needs; most: frames that are fused, as many as templates."""
-        self._network = network
+    def __init__(self, network: PadNetwork, *, bona_fide_min: float, attack_max: float, frames: int, most: int, crop: float) -> None:
+        """frames: least that a verdict needs; most: frames that are fused, as many as templates; crop: sides of a face to be seen."""
+        self._network, self._crop = network, crop
         self._bona_fide_min, self._attack_max = bona_fide_min, attack_max
         self._frames, self._most = frames, max(most, frames)
+
+    def has_room(self, image: U8, box: Box) -> bool:
+        """A sheet or a screen is told by what is around it: without that, measured, up to half of them are taken for live."""
+        height, width = image.shape[:2]
+        return bool((box.x1 - box.x0) * self._crop <= width and (box.y1 - box.y0) * self._crop <= height)
 
     def warm_up(self) -> None:
         """Runs the networks once, so that what fails fails before anybody comes, and the first person does not wait.
@@ -79,4 +91,6 @@ class Detection:
 def detection(pack: PadPack, *, most: int) -> Detection:
     """Returns the detection of an opened pack, with the bounds of its manifest."""
     part = pack.manifest.pad
-    return Detection(pack.pad, bona_fide_min=part.bona_fide_min, attack_max=part.attack_max, frames=part.frames, most=most)
+    return Detection(
+        pack.pad, bona_fide_min=part.bona_fide_min, attack_max=part.attack_max, frames=part.frames, most=most, crop=part.near_crop
+    )

@@ -153,7 +153,7 @@ class Recogniser:
     def _compared(self, state: CameraState, subject: Face, *, about: About, gallery: Gallery | None) -> Sight:
         chip = self._sampler.aligned(about.image, subject.landmarks[None])
         quality, fault = self._sampler.judge(about.image, subject.landmarks, chip[0])
-        if subject.eye_px > about.region.max_eye_px:
+        if subject.eye_px > about.region.max_eye_px or not self._attacks.has_room(about.image, Box(*subject.track.box)):
             fault = SampleFault.TOO_CLOSE
         if fault is None and not self._is_alone(state, subject, about=about):
             fault = SampleFault.SEVERAL_FACES

@@ -21,6 +21,7 @@ from tests.sim.lane_process import Lane
 from tests.sim.pad_pack import NAME, PUBLISHED, always, by_colour, fails_on_light, write_pack
 from tests.sim.scene import NOBODY
 from tests.sim.town import BLUE_PRINT, PERSON
+from tests.sim.town import guarded as guarded_pictures
 
 pytestmark = pytest.mark.alongside
 
@@ -40,7 +41,7 @@ def folder_of_packs(tmp_path: Path) -> Path:
 def guarded(new_lane: NewLane, packs: Path, *, pad_pack: str = NAME) -> Lane:
     """A lane that requires attack detection."""
     recognition = {"packs_dir": packs, "pad": "required", "pad_pack": pad_pack}
-    return new_lane(settings={"recognition": recognition, "lane": {"anti_passback": "off"}})
+    return new_lane(settings={"recognition": recognition, "lane": {"anti_passback": "off"}}, pictures=guarded_pictures())
 
 
 def is_denied_as_an_attack(lane: Lane, attack: str) -> None:

@@ -19,7 +19,7 @@ from agent.drivers.control_socket import ControlSocketError, ask
 from agent.settings import toml_value
 from models.places import DEFAULT_PACK, built_folder
 from tests.sim.oracle import ENDS, Line, Row, problems
-from tests.sim.scene import Scene
+from tests.sim.scene import Pictures, Scene
 from tests.sim.town import PERSON, Town
 
 PATIENCE_S = 60.0  # the longest pause of any part between two tries is 30 s, and the machine may be busy
@@ -34,6 +34,7 @@ class Lane:
         cameras: by name, which is also the direction.
         settings: tables of the configuration, laid over those of a quiet lane without a broker.
         pace: arguments of the controller's emulator: who walks, and how fast.
+        pictures: who can come, by name, where it is not the town's people.
     """
 
     def __init__(
@@ -44,10 +45,11 @@ class Lane:
         cameras: Sequence[str] = ("entry",),
         settings: Settings | None = None,
         pace: Sequence[str] = ("--reaction-ms", "100", "--step-ms", "60"),
+        pictures: Mapping[str, Pictures] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.site = Site(folder)
-        self.scene = Scene(town.pictures)
+        self.scene = Scene(pictures or town.pictures)
         self.root = Path("/")  # under which the agent's files are seen from here
         self.is_whole = True  # False: a test destroyed rows, and the journal cannot be held against the controller's log any more
         self.kept: list[Row] = []  # rows of a journal that a test is about to damage

@@ -32,14 +32,15 @@ class Pictures:
     stand: tuple[bytes, ...]
 
 
-def draw(people: Mapping[str, Portrait]) -> Mapping[str, Pictures]:
+def draw(people: Mapping[str, Portrait], *, size: tuple[int, int] = SIZE) -> Mapping[str, Pictures]:
     """The pictures of each person, and of nobody."""
-    return {name: _of(person) for name, person in people.items()} | {NOBODY: Pictures((), jpegs(walkup.empty_lane(frames=10, size=SIZE)))}
+    nobody = Pictures((), jpegs(walkup.empty_lane(frames=10, size=size)))
+    return {name: _of(person, size) for name, person in people.items()} | {NOBODY: nobody}
 
 
-def _of(person: Portrait) -> Pictures:
-    come = walkup.walk_up(person, frames=WALK_FRAMES, size=SIZE, from_eye_px=30, to_eye_px=NEAR_EYE_PX)
-    stand = walkup.walk_up(person, frames=STAND_FRAMES, size=SIZE, from_eye_px=NEAR_EYE_PX, to_eye_px=NEAR_EYE_PX)
+def _of(person: Portrait, size: tuple[int, int]) -> Pictures:
+    come = walkup.walk_up(person, frames=WALK_FRAMES, size=size, from_eye_px=30, to_eye_px=NEAR_EYE_PX)
+    stand = walkup.walk_up(person, frames=STAND_FRAMES, size=size, from_eye_px=NEAR_EYE_PX, to_eye_px=NEAR_EYE_PX)
     return Pictures(jpegs(come), jpegs(stand))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agent.core.identity import Direction
-from agent.core.inputs import Box, Pad, PadVerdict, ProbeCompared
+from agent.core.inputs import Box, Pad, PadVerdict, ProbeCompared, SampleFault, SampleRefused
 from agent.diagnostics.walkup import walk_up
 from agent.vision.frame import Frame
 from agent.vision.pad import Detection
@@ -30,7 +30,7 @@ class Written:
 
 def detection(*scores: float, frames: int = 3, most: int = 5) -> tuple[Detection, Written]:
     network = Written(*scores)
-    return Detection(network, bona_fide_min=0.6, attack_max=0.3, frames=frames, most=most), network
+    return Detection(network, bona_fide_min=0.6, attack_max=0.3, frames=frames, most=most, crop=2.0), network
 
 
 def after(*scores: float) -> Pad:
@@ -80,6 +80,30 @@ def test_a_walk_up_is_scored_on_the_frames_of_its_probes_and_inconclusive_before
     assert len(network.shown) == len(found), "no frame is scored that makes no probe"
     assert [pad.verdict for pad in found[:3]] == [PadVerdict.INCONCLUSIVE, PadVerdict.INCONCLUSIVE, PadVerdict.BONA_FIDE]
     assert {pad.verdict for pad in found[2:]} == {PadVerdict.BONA_FIDE}
+
+
+@pytest.mark.parametrize(("box", "fits"), [((10, 10, 110, 130), True), ((10, 10, 111, 130), False), ((10, 10, 110, 131), False)])
+def test_a_face_so_near_that_the_frame_shows_too_little_around_it_cannot_be_told(box: tuple[int, int, int, int], *, fits: bool) -> None:
+    assert detection()[0].has_room(np.zeros((240, 200, 3), np.uint8), Box(*box)) is fits
+
+
+def test_a_face_without_room_around_it_is_asked_to_step_back_and_makes_no_probe() -> None:
+    running, network = detection(*[0.9] * 100)
+    looking = Recogniser(pack.sampler(), frames=3, pad=running)
+    found = []
+    for number, image in enumerate(walk_up(pack.person("astronaut"), frames=5, from_eye_px=99, to_eye_px=100, size=(640, 480)), start=1):
+        sight = looking.see(
+            CameraState(),
+            Frame(number, number * FRAME_NS, image),
+            camera="entry",
+            direction=Direction.ENTRY,
+            gallery=pack.gallery_of("astronaut"),
+            watched=None,
+        )
+        found += sight.inputs
+    assert [type(each) for each in found] == [SampleRefused] * 5
+    assert {each.fault for each in found if isinstance(each, SampleRefused)} == {SampleFault.TOO_CLOSE}
+    assert network.shown == []
 
 
 def test_networks_that_give_no_number_do_not_warm_up() -> None:
