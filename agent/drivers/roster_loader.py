@@ -18,6 +18,7 @@ from agent.roster.document import Roster
 from agent.roster.errors import Reason, RosterError
 from agent.roster.folder import TIMESTAMP, Fingerprint, FolderRepository, fingerprint
 from agent.roster.people import gallery_of
+from agent.roster.plain_file import read_plain
 from agent.roster.secrecy import read_key
 from agent.roster.trust import Expected, Release
 
@@ -187,7 +188,7 @@ class RosterLoader:
 
     def _install(self) -> None:
         kept = self._store.metadata()
-        if self._in_force is not None and self._offered_timestamp() == kept.get("timestamp.json"):
+        if self._in_force is not None and self._offered(TIMESTAMP) == kept.get("timestamp.json"):
             return
         floors = self._store.floors()
         moment = self._clock.now()
@@ -203,11 +204,8 @@ class RosterLoader:
         if release.version != self._in_force:
             self._put_in_force(roster, gallery)
 
-    def _offered_timestamp(self) -> bytes | None:
-        try:
-            return (self._sources.folder / TIMESTAMP).read_bytes()
-        except OSError:
-            return None
+    def _offered(self, url: str) -> bytes | None:
+        return FolderRepository(self._sources.folder).held(url, bytes_max=trust.METADATA_BYTES_MAX)
 
     def _refuse(self, error: RosterError, seen: Fingerprint) -> None:
         detail = str(error)
@@ -220,7 +218,7 @@ class RosterLoader:
 
     def _root(self) -> bytes:
         try:
-            return self._sources.root.read_bytes()
+            return read_plain(self._sources.root, bytes_max=trust.METADATA_BYTES_MAX)
         except OSError as error:
             sentence = f"the trusted root {self._sources.root} cannot be read ({error.strerror}); install the authority's root.json"
             raise RosterError(Reason.UNREADABLE, sentence) from error

@@ -1,7 +1,7 @@
 """A folder as a TUF repository: the same for a folder that is synchronised, a mounted stick, and what trust.db holds. No sockets."""
 
+import errno
 import os
-import stat
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
@@ -10,6 +10,7 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthM
 from tuf.ngclient import FetcherInterface
 
 from agent.roster.errors import Reason, RosterError
+from agent.roster.plain_file import open_plain
 
 METADATA = "metadata"
 TARGETS = "targets"
@@ -80,15 +81,22 @@ class FolderRepository(Repository):
     def _fetch(self, url: str) -> Iterator[bytes]:
         path = self._folder / url
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            return _chunks(open_plain(path, follow_links=False))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DownloadHTTPError(f"{path} is not there", _NOT_FOUND) from error
         except OSError as error:
-            raise DownloadError(f"{path} cannot be read ({error.strerror})") from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise DownloadError(f"{path} is not a regular file")
-        return _chunks(descriptor)
+            raise DownloadError(f"{path} cannot be read ({_why(error)})") from error
+
+    def held(self, url: str, *, bytes_max: int) -> bytes | None:
+        """What lies at `url`; None where that is nothing, no regular file, or longer than `bytes_max`: verifying it says which."""
+        try:
+            return self.download_bytes(url, bytes_max)
+        except (DownloadError, OSError):
+            return None
+
+
+def _why(error: OSError) -> str:
+    return "it is a link, and no regular file" if error.errno == errno.ELOOP else str(error.strerror)
 
 
 def _chunks(descriptor: int) -> Iterator[bytes]:

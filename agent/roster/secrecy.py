@@ -25,6 +25,7 @@ from agent.core.identity import PersonId
 from agent.roster.document import KEY_ID_BYTES, NONCE_BYTES, KeyNotice, Person, Roster, TemplateForm
 from agent.roster.errors import Reason, RosterError
 from agent.roster.fields import malformed
+from agent.roster.plain_file import open_plain
 
 CONTEXT = "gate-roster/1"
 KEY_BYTES = 32
@@ -83,7 +84,7 @@ def read_key(file: Path) -> SiteKey:
         RosterError: UNREADABLE, in words; never with the file's content.
     """
     try:
-        with file.open("rb") as source:
+        with os.fdopen(open_plain(file, follow_links=True), "rb") as source:
             mode = os.fstat(source.fileno()).st_mode
             text = source.read(_KEY_FILE_BYTES_MAX)
     except OSError as error:

@@ -1,11 +1,14 @@
 """The thread gate-roster: what it says, when it looks again, and how it ends."""
 
+import os
 import resource
 import shutil
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from agent.authority.synthetic import FORM, SyntheticAuthority
 from agent.core.inputs import RosterLoaded, RosterRefused
@@ -171,4 +174,57 @@ def test_a_mistake_of_the_program_is_said_and_ends_the_thread(authority: Synthet
     loader._use = broken
     loader.start()
     until(lambda: gate.refusals() == ["internal"])
+    assert loader.join(5.0)
+
+
+def sparse(file: Path) -> None:
+    with file.open("wb") as sink:
+        sink.truncate(20 * 10**9)  # a hole: no disk is used
+
+
+TRAPS: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "a pipe": (os.mkfifo, "unreadable", "is not a regular file"),
+    "20 GB": (sparse, "too_large", "is longer than 512000 bytes"),
+    "a link to /dev/zero": (lambda file: file.symlink_to("/dev/zero"), "unreadable", "is a link, and no regular file"),
+    "a device": (lambda file: file.symlink_to("/dev/full"), "unreadable", "is a link, and no regular file"),
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_a_trap_for_the_time_stamp_is_refused_in_words_and_the_next_release_still_loads(
+    authority: SyntheticAuthority, gate: Gate, trap: str
+) -> None:
+    lay, reason, words = TRAPS[trap]
+    install(authority, gate)
+    loader = gate.loader
+    assert loader is not None
+    timestamp = gate.folder / "metadata" / "timestamp.json"
+    timestamp.unlink()
+    lay(timestamp)
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    loader.start()
+    until(lambda: gate.refusals() == [reason])
+    assert words in next(each.detail for each in gate.said if isinstance(each, RosterRefused))
+    turned_ns = loader.fresh_ns()
+    until(lambda: loader.fresh_ns() > turned_ns)
+    authority.publish(people=7)
+    timestamp.unlink()
+    authority.export(gate.folder)
+    until(lambda: gate.versions() == [1, 2])
+    loader.stop()
+    assert loader.join(5.0)
+    assert (gate.refusals(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 100_000) == ([reason], True)
+
+
+@pytest.mark.parametrize("name", ["root.json", "site.key"])
+def test_a_pipe_in_place_of_an_installed_file_holds_nobody_up(authority: SyntheticAuthority, gate: Gate, name: str) -> None:
+    (gate.disk / name).unlink()
+    os.mkfifo(gate.disk / name, 0o600)
+    authority.publish()
+    authority.export(gate.folder)
+    loader = gate.boot()
+    loader.start()
+    until(lambda: gate.refusals() == ["unreadable"])
+    assert "it is not a regular file" in next(each.detail for each in gate.said if isinstance(each, RosterRefused))
+    loader.stop()
     assert loader.join(5.0)
