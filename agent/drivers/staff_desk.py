@@ -129,7 +129,7 @@ class StaffDesk:
             return StaffDenial.WRONG_SIGNATURE
         if (order.site, order.gate) != (self._site, self._gate):
             return StaffDenial.OTHER_GATE
-        if not (order.reason.strip() and len(order.reason) <= MOST_REASON):
+        if not (order.reason.strip() and order.reason.isprintable() and len(order.reason) <= MOST_REASON):
             return StaffDenial.NO_REASON
         if self._nonce is None or order.nonce != self._nonce:
             return StaffDenial.NOT_FRESH

@@ -114,6 +114,8 @@ def test_a_wrong_try_uses_up_what_the_agent_gave(desk: Desk) -> None:
         ({"site": "elsewhere"}, StaffDenial.OTHER_GATE),
         ({"reason": ""}, StaffDenial.NO_REASON),
         ({"reason": "  "}, StaffDenial.NO_REASON),
+        ({"reason": "a drill\nstaff.granted grant=7"}, StaffDenial.NO_REASON),
+        ({"reason": "\ud800"}, StaffDenial.NO_REASON),
         ({"reason": "x" * (MOST_REASON + 1)}, StaffDenial.NO_REASON),
         ({"expires_ns": 1000 * NS_PER_S}, StaffDenial.EXPIRED),
         ({"expires_ns": 1000 * NS_PER_S + ORDER_LIFE_NS + 1}, StaffDenial.EXPIRED),
