@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from agent.authority import calibrate_report, calibration_file
+from agent.authority import calibrate_report
 from agent.authority.authority import Authority
 from agent.authority.calibrate import Calibrated, calibrate
 from agent.authority.files import write_whole
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def discard(authority: Authority) -> str:
-    (authority.folder / calibration_file.FILE).unlink(missing_ok=True)
+    authority.keep_measurement(None)
     return "the measurement is discarded; releases carry the pack's default, for at most 300 people"
 
 
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, authority: Authority, *, margin: float, pro
         raise UsageError(f"--pairs {options.pairs} leaves nothing to compare; the default is {PAIRS_MAX}")
     targets = Targets(fpir=options.fpir, fnir=options.fnir)
     done = calibrate(authority, targets=targets, margin=margin, now_s=int(time.time()), pairs_max=options.pairs, progress=progress)
-    done.file.save(authority.folder)
+    authority.keep_measurement(done.file)
     write_whole(page, calibrate_report.html(done).encode())
     return done, page
 

@@ -8,30 +8,46 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from agent.authority import calibrate_command, calibrate_report, report
 from agent.authority.authority import DAY_S, RENEW_WARNING_DAYS, Authority
 from agent.authority.errors import AuthorityError
 from agent.authority.keys import KEYED_ROLES, OPERATORS, SINGLE, Quorum
+from agent.authority.lock import WAIT_S, locked
 from agent.authority.passphrase import existing, new
 from agent.authority.people import enrol
+from agent.authority.plan import NAME_RULE
 from agent.authority.register import Bound
 from agent.biometrics.quality import Bounds
 from agent.biometrics.template import Metric
 from agent.core.identity import PersonStatus
-from agent.errors import GateError
+from agent.core.topics import is_name
+from agent.errors import GateError, UsageError
 from agent.roster.document import TemplateForm
 from agent.vision.sampler import Sampler
 from models.errors import ModelError
 from models.manifest import Manifest
-from models.pack import find_pack, open_pack, read_manifest
-from models.places import built_folder
+from models.pack import find_pack, list_packs, open_pack, read_manifest
+from models.places import built_folder, manifests_folder
 
 EXIT_REFUSED: Final = 3
 AUTHORITY_VARIABLE: Final = "GATE_ROSTER_DIR"
+
+ENROLLING: Final = ".enrolling"
+"""Lock of enrolments, apart from that of releases: an enrolment may take an hour."""
+
+_STOPPED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "init": "nothing is made",
+        "enrol": "who was done is in the register",
+        "release": "a release that was cut short is never taken for one; run it again",
+    }
+)
+"""What holds after Ctrl-C, by command."""
 
 _BAR_WIDTH = 30
 
@@ -52,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"gate-roster: {error.filename or 'a file'}: {error.strerror}; make room or mend its rights, then try again", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("gate-roster: stopped; who was done is in the register", file=sys.stderr)
+        print(f"gate-roster: stopped; {options.stopped}", file=sys.stderr)
         return 1
 
 
@@ -60,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _init(options: argparse.Namespace) -> int:
+    if not is_name(options.site):
+        raise UsageError(f"--site {options.site!r}: {NAME_RULE}")
+    _check_pack(options.pack)
     quorums = dict.fromkeys(KEYED_ROLES, SINGLE) | {role: getattr(options, role) for role in OPERATORS}
     passphrase = new(options.passphrase_file, ask=options.passphrase)
     authority = Authority.found(
@@ -94,15 +113,16 @@ def _enrol(options: argparse.Namespace) -> int:
     sampler = Sampler(pack, _bounds(manifest))
     bound = Bound(pack=pack.id, form=TemplateForm(length=manifest.embedder.template_length, metric=Metric(manifest.embedder.metric)))
     bar = _Bar(show=sys.stderr.isatty() and not options.json)
-    done = enrol(
-        authority,
-        options.folder,
-        sampler=sampler,
-        bound=bound,
-        defaults=manifest.comparison,
-        now_s=int(time.time()),
-        progress=bar.show,
-    )
+    with locked(authority.folder, "enrol", name=ENROLLING, wait_s=0):  # two would not see each other's people, and one face under two names
+        done = enrol(
+            authority,
+            options.folder,
+            sampler=sampler,
+            bound=bound,
+            defaults=manifest.comparison,
+            now_s=int(time.time()),
+            progress=bar.show,
+        )
     bar.end()
     _print(options, report.enrolment_text(done), report.enrolment_json(done))
     return EXIT_REFUSED if any(each.refused for each in done) else 0
@@ -135,13 +155,22 @@ def _remove(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    authority, now_s = _open(options), int(time.time())
+    authority = _open(options)
     manifest = _manifest(authority)
+    authority.open_keys()  # a person may take their time over a passphrase
+    now_s = int(time.time())
     published = authority.release(manifest.comparison, now_s=now_s)
     _print(options, report.published_text(published), report.published_json(published))
+    if not published.people:
+        _warn("nobody is enrolled any more: once they have this release, gates let nobody in by face")
+    if published.before_s is not None and published.before_s > now_s + WAIT_S:
+        _warn(
+            f"this machine's clock says {report.instant(now_s)}; the release before was issued at {report.instant(published.before_s)}: "
+            "one of the two is wrong; mend the clock, then release again, or gates may refuse it as stale"
+        )
     if published.valid_until_s - now_s < RENEW_WARNING_DAYS * DAY_S:
         until = report.day(published.valid_until_s)
-        print(f"gate-roster: root or targets are valid until {until} only; renew them: gate-roster rotate root", file=sys.stderr)
+        _warn(f"root or targets are valid until {until} only; renew them: gate-roster rotate root")
     return 0
 
 
@@ -167,13 +196,33 @@ def _export(options: argparse.Namespace) -> int:
 
 def _rotate(options: argparse.Namespace) -> int:
     authority = _open(options)
-    authority.rotate(options.role, options.quorum, passphrase=new(options.passphrase_file, ask=options.passphrase), now_s=int(time.time()))
+    passphrase = None
+    if options.role in OPERATORS:
+        file = options.new_passphrase_file or (None if options.passphrase else options.passphrase_file)
+        passphrase = new(file, ask=options.passphrase or authority.has_passphrase(options.role))
+    quorum = authority.rotate(options.role, options.quorum, passphrase=passphrase, now_s=int(time.time()))
+    kept = f"{quorum.keys} new key(s), of which {quorum.threshold} must sign, {'with a' if passphrase else 'without'} passphrase"
     _print(
         options,
-        (f"role '{options.role}' has new keys; the old ones are of no use once the gates have the next release: gate-roster release",),
-        {"role": options.role, "threshold": options.quorum.threshold, "keys": options.quorum.keys},
+        (
+            f"role '{options.role}' has {kept}",
+            "the old ones are of no use once the gates have the next release: gate-roster release",
+        ),
+        {"role": options.role, "threshold": quorum.threshold, "keys": quorum.keys, "passphrase": passphrase is not None},
     )
     return 0
+
+
+def _check_pack(name: str) -> None:
+    """Raises UsageError: no pack of that name is known or built here, or it recognises no faces."""
+    folders = (manifests_folder(), built_folder())
+    known = [each.name for each in list_packs(folders)]
+    if name not in known:
+        raise UsageError(f"--pack {name!r} is no pack that is known here; one of: {', '.join(sorted(set(known)))}")
+    try:
+        read_manifest(find_pack(name, folders[::-1]))
+    except ModelError as error:
+        raise UsageError(f"--pack {name!r} makes no templates: {error}") from error
 
 
 # --- what commands share ----------------------------------------------------------------------------------------------------------
@@ -208,6 +257,10 @@ def _bounds(manifest: Manifest) -> Bounds:
     )
 
 
+def _warn(sentence: str) -> None:
+    print(f"gate-roster: {sentence}", file=sys.stderr)
+
+
 def _print(options: argparse.Namespace, text: Iterable[str], data: dict[str, object]) -> None:
     if options.json:
         print(json.dumps(data, ensure_ascii=False))
@@ -235,6 +288,12 @@ class _Bar:
 # --- arguments --------------------------------------------------------------------------------------------------------------------
 
 
+def _place(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty name is no folder")
+    return Path(text)
+
+
 def _quorum(text: str) -> Quorum:
     threshold, _, keys = text.partition("/")
     try:
@@ -248,7 +307,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     init = _command(commands, "init", _init, "make a new authority in DIR", opens=False)
-    init.add_argument("folder", type=Path, metavar="DIR")
+    init.add_argument("folder", type=_place, metavar="DIR")
     init.add_argument("--site", default="site", help="name of the site, as in the gates' configuration (default: site)")
     init.add_argument("--pack", default="mtcnn-dlib", help="model pack that makes the templates (default: mtcnn-dlib)")
     init.add_argument("--simulation", action="store_true", help="for made-up people: a gate in service refuses this authority's releases")
@@ -257,7 +316,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_new_passphrase(init)
 
     enrolling = _command(commands, "enrol", _enrol, "enrol everybody in FOLDER: one sub-folder of pictures for each person")
-    enrolling.add_argument("folder", type=Path, metavar="FOLDER")
+    enrolling.add_argument("folder", type=_place, metavar="FOLDER")
     _command(commands, "list", _list, "who is enrolled")
     for name, status, text in (
         ("suspend", PersonStatus.SUSPENDED, "stop a person from passing, keeping their references"),
@@ -275,11 +334,16 @@ def _parser() -> argparse.ArgumentParser:
     calibrate_command.add_arguments(calibrating)
     _command(commands, "release", _release, "sign everybody who is enrolled as the next release")
     exporting = _command(commands, "export", _export, "copy the newest release to DIR: where gates look, or a stick")
-    exporting.add_argument("folder", type=Path, metavar="DIR")
+    exporting.add_argument("folder", type=_place, metavar="DIR")
     rotating = _command(commands, "rotate", _rotate, "give a role new keys, and renew root and targets")
     rotating.add_argument("role", choices=KEYED_ROLES, metavar="ROLE", help=", ".join(KEYED_ROLES))
-    rotating.add_argument("--quorum", type=_quorum, default=SINGLE, metavar="K/N", help="K of N new keys (default: 1/1)")
-    rotating.add_argument("--passphrase", action="store_true", help="ask for a passphrase for the new keys")
+    rotating.add_argument("--quorum", type=_quorum, metavar="K/N", help="K of N new keys (default: as it is)")
+    rotating.add_argument(
+        "--passphrase", action="store_true", help="ask for a new passphrase for the new keys (default: if the old have one)"
+    )
+    rotating.add_argument(
+        "--new-passphrase-file", type=Path, metavar="FILE", help="file with the new keys' passphrase (default: --passphrase-file)"
+    )
     return parser
 
 
@@ -292,12 +356,12 @@ def _command(
     opens: bool = True,
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text)
-    command.set_defaults(command=run)
+    command.set_defaults(command=run, stopped=_STOPPED.get(name, "run it again"))
     command.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     if opens:
         default = Path(os.environ.get(AUTHORITY_VARIABLE, "."))
         help_text = f"folder of the authority (default: ${AUTHORITY_VARIABLE}, else the current folder)"
-        command.add_argument("--authority", type=Path, default=default, metavar="DIR", help=help_text)
+        command.add_argument("--authority", type=_place, default=default, metavar="DIR", help=help_text)
         command.add_argument("--passphrase-file", type=Path, metavar="FILE", help="file with the passphrase of the private keys")
     return command
 

@@ -9,13 +9,10 @@ from agent.errors import UsageError
 
 
 def existing(file: Path | None) -> Passphrase:
-    """Asks once, when the first encrypted key is opened."""
-    known: list[bytes] = []
+    """Asks when an encrypted key is opened that no passphrase so far opens."""
 
     def ask(what: str) -> bytes:
-        if not known:
-            known.append(_read(file) if file else _typed(f"Passphrase of {what}: "))
-        return known[0]
+        return _read(file) if file else _typed(f"Passphrase of {what}: ")
 
     return ask
 

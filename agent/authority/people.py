@@ -72,7 +72,8 @@ def enrol(
     """
     folders = _people_in(folder)
     authority.register.bind(bound)
-    enrolling = _Enrolling(authority, sampler=sampler, bound=bound, defaults=defaults, now_s=now_s)
+    named = frozenset(each.name for each in folders)
+    enrolling = _Enrolling(authority, named, sampler=sampler, bound=bound, defaults=defaults, now_s=now_s)
     done = []
     for number, each in enumerate(folders):
         progress(number, len(folders), each.name)
@@ -90,10 +91,14 @@ def _people_in(folder: Path) -> list[Path]:
 
 
 class _Enrolling:
-    """One run of `enrol`: knows everybody who is in the register."""
+    """One run of `enrol`: knows everybody who is in the register. named: who is to be enrolled."""
 
-    def __init__(self, authority: Authority, *, sampler: Sampler, bound: Bound, defaults: PackDefaults, now_s: int) -> None:
+    def __init__(
+        self, authority: Authority, named: frozenset[str], *, sampler: Sampler, bound: Bound, defaults: PackDefaults, now_s: int
+    ) -> None:
+        self._named = named
         self._authority = authority
+        self._revisions = authority.register.revisions()  # first: who is removed from now on stays removed
         self._sampler = sampler
         self._bound = bound
         self._same_face = defaults.threshold_plain
@@ -134,11 +139,21 @@ class _Enrolling:
         warnings = [self._lookalike_sentence(each, is_two=each.person in plan.lookalike_of) for each in alike[:LOOKALIKES_NAMED]]
         if len(samples) < WANTED_PICTURES:
             warnings.append(f"only {len(samples)} picture(s) serve; with {WANTED_PICTURES} the gate knows a person better at once")
-        if before is not None and before.status is PersonStatus.SUSPENDED:
-            warnings.append("is suspended and stays so; see: gate-roster resume")
-        self._store(name, plan, samples)
-        self._known.put(name, mean)
-        return Enrolment(name, seen.pictures, None, tuple(warnings), 0 if before is None else len(before.quality), unsaid)
+        warnings += [
+            f"lookalike_of names '{other}', who is nobody; see: gate-roster list"
+            for other in plan.lookalike_of
+            if not self._is_known(other)
+        ]
+        stored = self._store(name, plan, samples)
+        if stored is not None:
+            self._known.put(name, mean)
+            if stored.status is PersonStatus.SUSPENDED:
+                warnings.append("is suspended and stays so; see: gate-roster resume")
+        refused = None if stored else "was removed while this enrolment ran; if they shall be enrolled after all, enrol again"
+        return Enrolment(name, seen.pictures, refused, tuple(warnings), 0 if before is None else len(before.quality), unsaid)
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._named or self._known.mean(name) is not None
 
     def _lookalike_sentence(self, other: Alike, *, is_two: bool) -> str:
         begin = f"looks like '{other.person}' ({other.figures})"
@@ -161,19 +176,31 @@ class _Enrolling:
             f"if the earlier pictures were wrong run: gate-roster remove {name}, and enrol again"
         )
 
-    def _store(self, name: str, plan: PersonPlan, samples: Sequence[Sample]) -> None:
-        register, form = self._authority.register, self._bound.form
-        revision = register.next_revision(name)
-        binding = self._authority.binding(name, revision, pack=self._bound.pack)
-        person = Person(
-            id=PersonId(name),
-            revision=revision,
-            status=PersonStatus.ACTIVE if (before := self._before.get(PersonId(name))) is None else before.status,
-            not_before_s=plan.not_before_s,
-            not_after_s=plan.not_after_s,
-            levels=plan.levels,
-            group=plan.group,
-            quality=tuple(sample.quality for sample in samples),
-            sealed=seal(self._key, np.stack([sample.template for sample in samples]), form=form, binding=binding),
-        )
-        register.put(person, now_s=self._now_s)
+    def _store(self, name: str, plan: PersonPlan, samples: Sequence[Sample]) -> Person | None:
+        """Returns the person's record once it is written; None where somebody has removed them since this enrolment began."""
+        references, form = np.stack([sample.template for sample in samples]), self._bound.form
+
+        def made(before: Person | None, revision: int) -> Person:
+            if before is None and revision != self._revisions.get(name, 0) + 1:
+                raise _RemovedMeanwhileError(name)
+            binding = self._authority.binding(name, revision, pack=self._bound.pack)
+            return Person(
+                id=PersonId(name),
+                revision=revision,
+                status=PersonStatus.ACTIVE if before is None else before.status,  # as it is now: a suspension may have come meanwhile
+                not_before_s=plan.not_before_s,
+                not_after_s=plan.not_after_s,
+                levels=plan.levels,
+                group=plan.group,
+                quality=tuple(sample.quality for sample in samples),
+                sealed=seal(self._key, references, form=form, binding=binding),
+            )
+
+        try:
+            return self._authority.register.change(name, made, now_s=self._now_s)
+        except _RemovedMeanwhileError:
+            return None
+
+
+class _RemovedMeanwhileError(Exception):
+    """Stops the writing of a record of somebody who is no longer to be enrolled."""

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from agent.core.identity import AccessRule, Area, Interval
+from agent.core.topics import is_name
 from agent.settings import ConfigError, parse, sample, section, setting, toml_value
 
 FILE: Final = "authority.toml"
@@ -21,7 +22,9 @@ _INTERVAL = re.compile(r"(?P<days>[a-z,-]+) (?P<start>[0-2]?[0-9]:[0-5][0-9])-(?
 
 @dataclass(frozen=True, slots=True)
 class SitePlan:
-    name: str = setting("site", "Name of the site, as in the gates' configuration (gate.site).", low=1, high=64)
+    name: str = setting(
+        "site", "Name of the site, as in the gates' configuration (gate.site). Fixed: references are encrypted for it.", low=1, high=64
+    )
     utc_offset_minutes: int = setting(
         480, "Local time of the schedules, minutes east of UTC. Hong Kong and Shenzhen: 480.", low=-1440, high=1440
     )
@@ -85,6 +88,8 @@ class Plan:
         )
 
 
+NAME_RULE: Final = "every gate must have the same, and it stands in topics and certificates: letters, digits, '.', '_' and '-' only"
+
 HEADING = """gate-roster: what a release says beyond its people. Every key with its default.
 Change it, then run: gate-roster release"""
 
@@ -111,6 +116,8 @@ def load(file: Path) -> Plan:
         raise ConfigError(f"{file}: cannot be read ({error.strerror}); this is no authority: gate-roster init makes one") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{file}: is not TOML: {error}") from error
+    if not is_name(plan.site.name):
+        raise ConfigError(f"{file}: 'site.name' is {plan.site.name!r}; {NAME_RULE}")
     levels = plan.levels()
     if len(levels) != len(plan.level):
         raise ConfigError(f"{file}: two access levels have the same name")

@@ -1,23 +1,32 @@
 """register.db: who is enrolled. References are sealed as in a release; no picture and no name is in it."""
 
 import json
+import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
+from urllib.parse import quote
 
 from agent.authority.errors import RegisterError
 from agent.biometrics.template import Metric
 from agent.core.identity import PersonId, PersonStatus
 from agent.core.inputs import SampleQuality
 from agent.roster.document import Person, TemplateForm
+from agent.roster.fields import IDENTIFIER
 
 FILE: Final = "register.db"
 APPLICATION_ID: Final = 0x47524F53
 """Marks the file as ours: "GROS"."""
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+
+BUSY_S: Final = 30.0
+"""How long a command waits for another one's transaction. Each is a matter of milliseconds."""
+
+_FACTS = "CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"  # since schema 2
 
 _SCHEMA = """
 CREATE TABLE person (
@@ -38,6 +47,22 @@ CREATE TABLE form (
 CREATE TABLE release (version INTEGER PRIMARY KEY, issued INTEGER NOT NULL, people INTEGER NOT NULL, published INTEGER NOT NULL) STRICT;
 """
 
+_ADVICE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "SQLITE_BUSY": "another gate-roster is writing in it; try again in a minute",
+        "SQLITE_LOCKED": "another gate-roster is writing in it; try again in a minute",
+        "SQLITE_FULL": "the disk is full: make room, then try again; the register is as it was before",
+        "SQLITE_IOERR": "the disk is full or fails: make room or look at the disk, then try again; the register is as it was before",
+        "SQLITE_READONLY": "it may not be written: mend the rights of file and folder, or mount the disk for writing",
+        "SQLITE_CANTOPEN": "it cannot be opened: mend the rights of file and folder, and make room on the disk",
+        "SQLITE_PERM": "it cannot be opened: mend the rights of file and folder",
+        "SQLITE_AUTH": "it cannot be opened: mend the rights of file and folder",
+        "SQLITE_CORRUPT": "the file is damaged: keep it, restore it from the backup, then suspend and remove again who was since",
+        "SQLITE_NOTADB": "the file is damaged: keep it, restore it from the backup, then suspend and remove again who was since",
+    }
+)
+"""What to do, by SQLite's primary code. Only a damaged file is to be replaced: a backup brings back who was suspended or removed since."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
@@ -57,89 +82,126 @@ class Register:
 
     @classmethod
     def create(cls, file: Path) -> "Register":
-        with closing(sqlite3.connect(file)) as connection:
+        with _explained(file), closing(sqlite3.connect(file)) as connection:
             file.chmod(0o600)
             connection.executescript(
-                f"PRAGMA journal_mode = WAL; BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
+                f"PRAGMA journal_mode = WAL; BEGIN; {_SCHEMA} {_FACTS} PRAGMA application_id = {APPLICATION_ID};"
                 f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
         return cls(file)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with closing(sqlite3.connect(self._file, isolation_level=None)) as connection:
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA secure_delete = ON")  # a removed template must not linger in a free page
-                if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-                    raise RegisterError(f"{self._file} is not a register of gate-roster; restore it from the backup")
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise RegisterError(f"{self._file} cannot be used ({error}); restore it from the backup") from error
+        """To write, alone."""
+        with _explained(self._file), closing(sqlite3.connect(self._file, isolation_level=None, timeout=BUSY_S)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")  # a removed template must not linger in a free page
+            self._check(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            if _schema(connection) < SCHEMA_VERSION:
+                connection.execute(_FACTS)
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            yield connection
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """To read one state of it, also from a disk that cannot be written, such as a backup's."""
+        with _explained(self._file), closing(self._opened()) as connection:
+            self._check(connection)
+            connection.execute("BEGIN")
+            yield connection
+
+    def _opened(self) -> sqlite3.Connection:
+        if os.access(self._file, os.W_OK) and os.access(self._file.parent, os.W_OK):
+            return sqlite3.connect(self._file, isolation_level=None, timeout=BUSY_S)
+        log = self._file.with_name(f"{self._file.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise RegisterError(
+                f"{log} holds changes that were not yet put into {self._file.name}; copy the folder to where it may be written"
+            )
+        return sqlite3.connect(f"file:{quote(str(self._file.absolute()))}?immutable=1", uri=True, isolation_level=None)
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise RegisterError(f"{self._file} is not a register of gate-roster; restore it from the backup")
+        if (found := _schema(connection)) > SCHEMA_VERSION:
+            raise RegisterError(
+                f"{self._file} was written by a newer version (schema {found}); this one reads up to {SCHEMA_VERSION}: update"
+            )
 
     # --- people ---
 
     def people(self) -> tuple[Person, ...]:
         """Everybody who is not removed, by identifier."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(f"{_SELECT} ORDER BY id").fetchall()
         return tuple(_person(row) for row in rows)
 
     def person(self, name: str) -> Person:
         """Raises RegisterError: unknown."""
-        with self._transaction() as connection:
+        if not IDENTIFIER.fullmatch(name):
+            raise _unknown(name)
+        with self._reading() as connection:
             row = connection.execute(f"{_SELECT} AND id = ?", (name,)).fetchone()
         if row is None:
-            raise RegisterError(f"'{name}' is not enrolled; see: gate-roster list")
+            raise _unknown(name)
         return _person(row)
 
-    def next_revision(self, name: str) -> int:
-        """The revision that a person's next record carries: never one that was used, also not by a namesake who was removed."""
-        with self._transaction() as connection:
-            row = connection.execute("SELECT revision FROM person WHERE id = ?", (name,)).fetchone()
-        return 1 if row is None else row[0] + 1
+    def revisions(self) -> Mapping[str, int]:
+        """The revision of everybody who ever was enrolled, also of who was removed since."""
+        with self._reading() as connection:
+            return MappingProxyType(dict(connection.execute("SELECT id, revision FROM person").fetchall()))
 
-    def put(self, person: Person, *, now_s: int) -> None:
-        """Enrol a person, or replace their record. Raises RegisterError: the revision does not rise."""
+    def change(self, name: str, make: Callable[[Person | None, int], Person], *, now_s: int) -> Person:
+        """Write a person's next record, in one transaction with the reading of the one before, so that no other change is lost.
+
+        make: the new record, from the one in force (None: there is none), and the revision that it carries, which no record ever carried
+            before, also not of a namesake who was removed. What it raises leaves the register as it was.
+        """
         with self._transaction() as connection:
-            changed = connection.execute(
-                "INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,"
-                " status = excluded.status, not_before = excluded.not_before, not_after = excluded.not_after, levels = excluded.levels,"
-                " person_group = excluded.person_group, quality = excluded.quality, sealed = excluded.sealed, enrolled = excluded.enrolled"
-                " WHERE excluded.revision > person.revision",
-                (
-                    person.id,
-                    person.revision,
-                    person.status,
-                    person.not_before_s,
-                    person.not_after_s,
-                    json.dumps(person.levels),
-                    person.group,
-                    json.dumps([astuple(q) for q in person.quality]),
-                    person.sealed,
-                    now_s,
-                ),
-            ).rowcount
-        if not changed:
-            raise RegisterError(f"'{person.id}' was changed meanwhile (revision {person.revision} is used); try again")
+            row = connection.execute(f"{_SELECT} AND id = ?", (name,)).fetchone()
+            used = connection.execute("SELECT coalesce(max(revision), 0) FROM person WHERE id = ?", (name,)).fetchone()[0]
+            person = make(None if row is None else _person(row), used + 1)
+            _write(connection, person, now_s=now_s)
+        return person
 
     def remove(self, name: str) -> None:
         """Forget a person's references and rights. Raises RegisterError: unknown."""
-        self.person(name)
+        if not IDENTIFIER.fullmatch(name):
+            raise _unknown(name)
         with self._transaction() as connection:
-            connection.execute(
+            removed = connection.execute(
                 "UPDATE person SET status = 'removed', revision = revision + 1, sealed = x'', quality = '[]', levels = '[]',"
-                " person_group = NULL WHERE id = ?",
+                " person_group = NULL WHERE id = ? AND status <> 'removed'",
                 (name,),
-            )
+            ).rowcount
+            if not removed:
+                raise _unknown(name)
+
+    # --- what the authority was made with ---
+
+    def fact(self, name: str) -> str | None:
+        """What was kept under a name; None: nothing."""
+        with self._reading() as connection:
+            if _schema(connection) < 2:  # noqa: PLR2004  of the table
+                return None
+            row = connection.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep(self, name: str, value: str | None) -> None:
+        """Keep a value under a name; None: forget it."""
+        with self._transaction() as connection:
+            if value is None:
+                connection.execute("DELETE FROM fact WHERE name = ?", (name,))
+            else:
+                connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
     # --- the pack ---
 
     def bound(self) -> Bound | None:
         """The pack of the references; None before the first."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             row = connection.execute("SELECT pack, length, metric, dtype FROM form").fetchone()
         return None if row is None else Bound(pack=row[0], form=TemplateForm(length=row[1], metric=Metric(row[2]), dtype=row[3]))
 
@@ -168,12 +230,57 @@ class Register:
             connection.execute("INSERT INTO release VALUES (?, ?, ?, 0)", (version, issued_s, people))
         return version
 
+    def last_issued_s(self) -> int | None:
+        """When the newest release that was published was issued, by this machine's clock then; None before the first."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT issued FROM release WHERE published = 1 ORDER BY version DESC LIMIT 1").fetchone()
+        return None if row is None else int(row[0])
+
     def published(self, version: int) -> None:
         with self._transaction() as connection:
             connection.execute("UPDATE release SET published = 1 WHERE version = ?", (version,))
 
 
 _SELECT = "SELECT id, revision, status, not_before, not_after, levels, person_group, quality, sealed FROM person WHERE status <> 'removed'"
+
+
+@contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    """SQLite's errors in words: what it was, and what to do for it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorname", "")
+        advice = next(
+            (advice for name, advice in _ADVICE.items() if code.startswith(name)), "try again; if it stays so, restore the backup"
+        )
+        raise RegisterError(f"{file} cannot be used ({error}); {advice}") from error
+
+
+def _schema(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _unknown(name: str) -> RegisterError:
+    return RegisterError(f"{name!r} is not enrolled; see: gate-roster list")
+
+
+def _write(connection: sqlite3.Connection, person: Person, *, now_s: int) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            person.id,
+            person.revision,
+            person.status,
+            person.not_before_s,
+            person.not_after_s,
+            json.dumps(person.levels),
+            person.group,
+            json.dumps([astuple(q) for q in person.quality]),
+            person.sealed,
+            now_s,
+        ),
+    )
 
 
 def _person(row: Sequence[object]) -> Person:

@@ -7,7 +7,8 @@ timestamp.json is replaced, last, so a reader sees a whole release or the one be
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from tuf.api.metadata import (
     Key,
     Metadata,
     MetaFile,
+    Role,
     Root,
     Snapshot,
     TargetFile,
@@ -40,6 +42,7 @@ CEREMONY_DAYS: Final = 730
 
 _DAY_S: Final = 86_400
 _DELEGATED: Final = (ENROL, REVOKE)
+_NUMBERED: Final = re.compile(r"([0-9]{1,16})\.[a-z]+\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +68,11 @@ class Repository:
     # --- what stands there ---
 
     def root(self) -> Metadata[Root]:
-        numbers = [int(file.name.split(".")[0]) for file in (self.folder / METADATA).glob("*.root.json")]
-        if not numbers:
-            raise PublishError(f"{self.folder} holds no root; was 'gate-roster init' run here?")
-        return self._read(f"{max(numbers)}.root.json")
+        return self._newest(Root.type)
 
     def first_root(self) -> bytes:
         """The root to install on gates; later ones reach them with the releases."""
-        return (self.folder / METADATA / "1.root.json").read_bytes()
+        return self._bytes("1.root.json")
 
     def version(self) -> int:
         """Of the newest release; 0 before the first."""
@@ -83,16 +83,45 @@ class Repository:
         """When people have to come together to renew root and targets, seconds since 1970."""
         return min(int(each.signed.expires.timestamp()) for each in (self.root(), self._targets()))
 
+    def quorum(self, role: str) -> Quorum:
+        """How many signatures a role needs, of how many keys."""
+        row = self._row(role)
+        return Quorum(row.threshold, len(row.keyids))
+
+    def key_ids(self, role: str) -> set[str]:
+        """The keys of a role that are in force."""
+        return set(self._row(role).keyids)
+
+    def _row(self, role: str) -> Role:
+        return _delegated(self._targets().signed)[role] if role in _DELEGATED else self.root().signed.roles[role]
+
     def _targets(self) -> Metadata[Targets]:
-        numbers = [int(file.name.split(".")[0]) for file in (self.folder / METADATA).glob("*.targets.json")]
-        return self._read(f"{max(numbers)}.targets.json")
+        return self._newest(Targets.type)
+
+    def _newest(self, role: str) -> Metadata[Any]:
+        """The metadata of a role with the highest number; files of other names do not count."""
+        numbers = [int(number) for number in numbers_of(self.folder, role)]
+        if not numbers:
+            raise PublishError(
+                f"{self.folder / METADATA} holds no {role} metadata; if 'gate-roster init' was run here, restore the folder from the backup"
+            )
+        return self._read(f"{max(numbers)}.{role}.json")
 
     def _read(self, name: str) -> Metadata[Any]:
+        data = self._bytes(name)
+        try:
+            return Metadata.from_bytes(data)
+        except RepositoryError as error:
+            raise PublishError(f"{self.folder / METADATA / name} is damaged ({error}); restore the folder from the backup") from error
+
+    def _bytes(self, name: str) -> bytes:
         file = self.folder / METADATA / name
         try:
-            return Metadata.from_bytes(file.read_bytes())
-        except (OSError, RepositoryError) as error:
-            raise PublishError(f"{file} cannot be read ({error}); restore the authority's folder from its backup") from error
+            return file.read_bytes()
+        except FileNotFoundError as error:
+            raise PublishError(f"{file} is not there; restore the authority's folder from the backup") from error
+        except OSError as error:
+            raise PublishError(f"{file} cannot be read ({error.strerror}); mend its rights or the disk") from error
 
     # --- who may sign ---
 
@@ -102,13 +131,21 @@ class Repository:
         for role in TOP_LEVEL_ROLE_NAMES:
             holder = _holder(role)
             _appoint(root, role, keys[holder], quorums[holder].threshold)
-        self._sign_root(root, before=None)
+        first = self._signed_root(root, before=None)
         roles = {
             role: DelegatedRole(role, [key.keyid for key in keys[role]], quorums[role].threshold, terminating=True, paths=[f"{role}/*"])
             for role in _DELEGATED
         }
         known: dict[str, Key] = {key.keyid: key for role in _DELEGATED for key in keys[role]}
-        self._sign_targets(Targets(version=1, delegations=Delegations(known, roles)), now_s=now_s)
+        targets = self._signed_targets(Targets(version=1, delegations=Delegations(known, roles)), root=root, now_s=now_s)
+        for each in (first, targets):
+            self._write(_file_name(each), each)
+
+    def open_keys(self, roles: Iterable[str]) -> None:
+        """Open the keys of these roles, so that nobody is asked for a passphrase later. Raises AuthorityError: too few."""
+        for role in roles:
+            row = self._row(role)
+            self._ring.signers(role, key_ids=set(row.keyids), threshold=row.threshold)
 
     def appoint(self, role: str, keys: tuple[SSlibKey, ...], quorum: Quorum, *, now_s: int) -> None:
         """Replace the keys of a role; those it had are of no use afterwards. Publish a release to bring it to the gates."""
@@ -122,9 +159,13 @@ class Repository:
         for each in TOP_LEVEL_ROLE_NAMES:
             if _holder(each) == role:
                 _appoint(root, each, keys, quorum.threshold)
-        self._sign_root(root, before=before)
+        signed: list[Metadata[Any]] = [self._signed_root(root, before=before)]
         if role == Root.type:
-            self._renew_targets(now_s=now_s)
+            targets = self._targets().signed
+            targets.version += 1
+            signed.append(self._signed_targets(targets, root=root, now_s=now_s))
+        for each_signed in signed:  # only now: a passphrase that is wrong must not leave a root without its targets
+            self._write(_file_name(each_signed), each_signed)
 
     def _appoint_delegated(self, role: str, keys: tuple[SSlibKey, ...], quorum: Quorum, *, now_s: int) -> None:
         targets = self._targets().signed
@@ -135,14 +176,10 @@ class Repository:
         every: dict[str, Key] = {**targets.delegations.keys, **{key.keyid: key for key in keys}}
         targets.delegations.keys = {key_id: key for key_id, key in every.items() if key_id in named}
         targets.version += 1
-        self._sign_targets(targets, now_s=now_s)
+        metadata = self._signed_targets(targets, root=self.root().signed, now_s=now_s)
+        self._write(_file_name(metadata), metadata)
 
-    def _renew_targets(self, *, now_s: int) -> None:
-        targets = self._targets().signed
-        targets.version += 1
-        self._sign_targets(targets, now_s=now_s)
-
-    def _sign_root(self, root: Root, *, before: Root | None) -> None:
+    def _signed_root(self, root: Root, *, before: Root | None) -> Metadata[Root]:
         """A root is signed by itself and, so that gates can follow, by the one before."""
         metadata = Metadata(root)
         signers = {}
@@ -153,11 +190,11 @@ class Repository:
                     signers[signer.public_key.keyid] = signer
         for signer in signers.values():
             metadata.sign(signer, append=True)
-        self._write(f"{root.version}.root.json", metadata)
+        return metadata
 
-    def _sign_targets(self, targets: Targets, *, now_s: int) -> None:
+    def _signed_targets(self, targets: Targets, *, root: Root, now_s: int) -> Metadata[Targets]:
         targets.expires = _when(now_s + CEREMONY_DAYS * _DAY_S)
-        self._write(f"{targets.version}.targets.json", self._signed(targets, Root.type, self.root().signed.roles[Targets.type]))
+        return self._signed(targets, Root.type, root.roles[Targets.type])
 
     # --- releases ---
 
@@ -169,8 +206,9 @@ class Repository:
             AuthorityError: too few keys.
             RosterError: a gate would refuse it.
         """
-        if version <= self.version():
-            raise PublishError(f"version {version} is not above {self.version()}, which is published; a version is never used twice")
+        before = self.version()
+        if version <= before:
+            raise PublishError(f"version {version} is not above {before}, which is published; a version is never used twice")
         try:
             newest = self.sign(document, version=version, times=times)
             offered = _Staged(self.folder, newest)
@@ -224,10 +262,21 @@ class _Staged(FolderRepository):
         return iter((self._timestamp,)) if url == TIMESTAMP else super()._fetch(url)
 
 
+def numbers_of(folder: Path, role: str) -> Iterator[str]:
+    """The numbers of a role's metadata in a repository, `N.ROLE.json`; files of other names are not ours."""
+    for file in (folder / METADATA).glob(f"*.{role}.json"):
+        if found := _NUMBERED.fullmatch(file.name):
+            yield found[1]
+
+
 def document_name(document: bytes) -> str:
     """Where a release's document lies under targets/."""
     role, _, name = TARGET.partition("/")
     return f"{role}/{hashlib.sha256(document).hexdigest()}.{name}"
+
+
+def _file_name(metadata: Metadata[Any]) -> str:
+    return f"{metadata.signed.version}.{metadata.signed.type}.json"
 
 
 def _holder(role: str) -> str:

@@ -1,7 +1,10 @@
 """Releases: what is signed, which version it gets, and what an interruption or a full stick leaves behind."""
 
 import shutil
-from dataclasses import dataclass
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from agent.authority.errors import AuthorityError, PublishError, RegisterError
 from agent.authority.keys import KEYED_ROLES, SINGLE, Quorum
 from agent.authority.register import Bound, Register
 from agent.authority.synthetic import FORM, QUALITY, templates
+from agent.biometrics.template import F32
 from agent.core.identity import PersonId, PersonStatus
 from agent.core.moment import NS_PER_S, ClockQuality, Moment
 from agent.roster import codec, trust
@@ -20,7 +24,7 @@ from agent.roster.document import TIME_MAX_S, Person, Roster
 from agent.roster.errors import RosterError
 from agent.roster.folder import FolderRepository
 from agent.roster.people import gallery_of
-from agent.roster.secrecy import seal
+from agent.roster.secrecy import SiteKey, seal
 from agent.settings import ConfigError
 
 NOW_S = 1_790_000_000
@@ -50,19 +54,23 @@ def enrol(authority: Authority, people: int, *, levels: tuple[str, ...] = ("alwa
     key = authority.key()
     for number, table in enumerate(templates(people)):
         name = f"p{number:04d}"
-        revision = authority.register.next_revision(name)
-        binding = authority.binding(name, revision, pack=BOUND.pack)
-        person = Person(
-            id=PersonId(name),
-            revision=revision,
-            status=PersonStatus.ACTIVE,
-            not_before_s=0,
-            not_after_s=TIME_MAX_S,
-            levels=levels,
-            quality=(QUALITY,) * len(table),
-            sealed=seal(key, table, form=FORM, binding=binding),
-        )
-        authority.register.put(person, now_s=NOW_S)
+        make = partial(record, authority, templates=table, levels=levels, name=name, key=key)
+        authority.register.change(name, make, now_s=NOW_S)
+
+
+def record(
+    authority: Authority, _before: Person | None, revision: int, *, templates: F32, levels: tuple[str, ...], name: str, key: SiteKey
+) -> Person:
+    return Person(
+        id=PersonId(name),
+        revision=revision,
+        status=PersonStatus.ACTIVE,
+        not_before_s=0,
+        not_after_s=TIME_MAX_S,
+        levels=levels,
+        quality=(QUALITY,) * len(templates),
+        sealed=seal(key, templates, form=FORM, binding=authority.binding(name, revision, pack=BOUND.pack)),
+    )
 
 
 def fetched(authority: Authority, folder: Path) -> Roster:
@@ -151,7 +159,7 @@ def test_a_removed_persons_references_are_gone_and_the_revision_goes_on(authorit
     authority.register.remove("p0001")
     for file in authority.folder.glob("register.db*"):
         assert sealed[:64] not in file.read_bytes()
-    assert authority.register.next_revision("p0001") == 3
+    assert authority.register.revisions()["p0001"] == 2
     with pytest.raises(RegisterError, match="'p0001' is not enrolled"):
         authority.register.person("p0001")
     with pytest.raises(RegisterError, match="'p0001' is not enrolled"):
@@ -167,12 +175,34 @@ def test_references_of_another_pack_do_not_mix(authority: Authority) -> None:
     assert authority.register.bound() == Bound(pack="other-000000000000", form=FORM)
 
 
-def test_a_record_cannot_be_written_over_with_an_older_one(authority: Authority) -> None:
+def test_a_record_is_made_from_the_one_in_force_and_nothing_comes_between(authority: Authority) -> None:
     enrol(authority, 1)
-    older = authority.register.person("p0000")
+    seen: list[tuple[str, int]] = []
+
+    def made(before: Person | None, revision: int) -> Person:
+        assert before is not None
+        seen.append((before.status, revision))
+        other = sqlite3.connect(authority.folder / "register.db", timeout=0)
+        with closing(other), pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("UPDATE person SET status = 'suspended'")
+        return replace(before, revision=revision)
+
     authority.set_status("p0000", PersonStatus.SUSPENDED, now_s=NOW_S)
-    with pytest.raises(RegisterError, match="changed meanwhile"):
-        authority.register.put(older, now_s=NOW_S)
+    authority.register.change("p0000", made, now_s=NOW_S)
+    assert seen == [("suspended", 3)]
+    assert authority.register.person("p0000").status is PersonStatus.SUSPENDED
+
+
+def test_a_record_that_cannot_be_made_leaves_the_one_before(authority: Authority) -> None:
+    enrol(authority, 1)
+    before = authority.register.person("p0000")
+
+    def fails(_before: Person | None, _revision: int) -> Person:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        authority.register.change("p0000", fails, now_s=NOW_S)
+    assert authority.register.person("p0000") == before
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------------------

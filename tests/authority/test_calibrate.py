@@ -73,7 +73,7 @@ def enrol(authority: Authority, pictures: np.ndarray, *, pack: str = BOUND.pack)
             sealed=seal(key, each, form=FORM, binding=binding),
             group="blurred" if number % 4 == 0 else "sharp",
         )
-        authority.register.put(person, now_s=NOW_S)
+        authority.register.change(name, lambda _before, _revision, person=person: person, now_s=NOW_S)
 
 
 def measured(authority: Authority, *, fpir: float = 0.02, fnir: float = 0.2) -> Calibrated:
@@ -109,7 +109,7 @@ def done(authority: Authority) -> Calibrated:
 
 
 def test_the_threshold_keeps_strangers_to_what_was_predicted(authority: Authority, done: Calibrated, population: np.ndarray) -> None:
-    done.file.save(authority.folder)
+    authority.keep_measurement(done.file)
     authority.release(Defaults(), now_s=NOW_S)
     gallery = gallery_of(newest(authority), authority.key())
     assert gallery.threshold == pytest.approx(done.here.threshold)
@@ -132,7 +132,7 @@ def newest(authority: Authority) -> codec.Roster:
 
 
 def test_the_signed_record_says_all_that_a_gate_needs(authority: Authority, done: Calibrated) -> None:
-    done.file.save(authority.folder)
+    authority.keep_measurement(done.file)
     published = authority.release(Defaults(), now_s=NOW_S)
     record = newest(authority).calibration
     assert (published.calibration, published.threshold) == ("measured", record.threshold)
@@ -145,7 +145,7 @@ def test_the_signed_record_says_all_that_a_gate_needs(authority: Authority, done
 
 
 def test_a_gate_refuses_a_record_of_another_pack_or_for_fewer_people(authority: Authority, done: Calibrated) -> None:
-    done.file.save(authority.folder)
+    authority.keep_measurement(done.file)
     authority.release(Defaults(), now_s=NOW_S)
     roster = newest(authority)
     discard(authority)
@@ -165,7 +165,7 @@ def test_an_unfit_pack_is_not_released(authority: Authority) -> None:
     done = measured(authority, fpir=0.0005, fnir=0.001)
     assert not done.fit
     assert calibrate_report.verdict(done).startswith("UNFIT")
-    done.file.save(authority.folder)
+    authority.keep_measurement(done.file)
     with pytest.raises(PublishError, match=f"is unfit for {PEOPLE} people"):
         authority.release(Defaults(), now_s=NOW_S)
     discard(authority)
@@ -215,14 +215,22 @@ def test_too_few_people_are_told_so(folder: Path, population: np.ndarray) -> Non
 
 
 def test_a_record_survives_its_file_and_a_damaged_one_is_named(done: Calibrated, tmp_path: Path) -> None:
-    assert calibration_file.load(tmp_path) is None
-    done.file.save(tmp_path)
-    assert calibration_file.load(tmp_path) == done.file
+    assert calibration_file.load(tmp_path, digest=None) is None
+    digest = done.file.save(tmp_path)
+    assert calibration_file.load(tmp_path, digest=digest) == done.file
     content = json.loads((tmp_path / calibration_file.FILE).read_text())
-    for broken in ({**content, "tail": [1, 2]}, {**content, "format": "x"}, {**content, "colour": 1}, {"format": content["format"]}, []):
+    nan, tail = float("nan"), content["tail"]
+    for broken in (
+        *({**content, "tail": [1, 2]}, {**content, "format": "x"}, {**content, "colour": 1}, {"format": content["format"]}, []),
+        *({**content, "n_max": "x"}, {**content, "n_max": 10**9}, {**content, "n_max": 10.5}, {**content, "people": 5}),
+        *({**content, name: value} for name in ("fpir", "fnir", "fit", "margin") for value in (nan, -0.1, "0.1", True)),
+        *({**content, "tail": [nan, *tail[1:]]}, {**content, "tail": [*tail[:2], 10**400, *tail[3:]]}),
+        *({**content, "misses": [[5, 0.1], [5, 0.2]]}, {**content, "misses": [[5, nan]]}, {**content, "misses": 1}),
+        {**content, "date_s": -1},
+    ):
         (tmp_path / calibration_file.FILE).write_text(json.dumps(broken))
         with pytest.raises(AuthorityError, match="is damaged"):
-            calibration_file.load(tmp_path)
+            calibration_file.load(tmp_path, digest=digest)
 
 
 def test_the_page_needs_nothing_else_and_its_pictures_are_whole(done: Calibrated) -> None:
@@ -312,3 +320,29 @@ def test_where_all_would_be_too_many_the_pictures_of_everybody_are_drawn_from(au
     for searches in (few.strangers, few.genuine):
         assert len(searches.person) == 300
         assert float(np.mean(searches.person)) == pytest.approx(PEOPLE / 2, rel=0.15)
+
+
+def test_a_measurement_that_somebody_edited_or_took_away_is_not_signed(authority: Authority, done: Calibrated) -> None:
+    authority.keep_measurement(done.file)
+    file = authority.folder / calibration_file.FILE
+    kept = file.read_bytes()
+    content = json.loads(kept)
+    content["tail"][2] -= 0.01  # every figure within its limits
+    file.write_text(json.dumps(content))
+    with pytest.raises(AuthorityError, match="is not what gate-roster calibrate wrote last"):
+        authority.release(Defaults(), now_s=NOW_S)
+    file.unlink()
+    with pytest.raises(AuthorityError, match="is gone, and a measurement is in force"):
+        authority.release(Defaults(), now_s=NOW_S)
+    file.write_bytes(kept)
+    assert authority.release(Defaults(), now_s=NOW_S).calibration == "measured"
+    discard(authority)
+    file.write_bytes(kept)  # it was discarded; nobody brings it back by hand
+    with pytest.raises(AuthorityError, match="is not what"):
+        authority.release(Defaults(), now_s=NOW_S)
+    discard(authority)
+
+
+def test_a_threshold_that_lets_strangers_in_is_never_released(done: Calibrated) -> None:
+    with pytest.raises(PublishError, match=r"asks for a threshold of -4\.\d+"):
+        replace(done.file, tail=replace(done.file.tail, start=-5.0)).calibration(PEOPLE)

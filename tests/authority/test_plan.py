@@ -13,8 +13,8 @@ def test_the_written_file_says_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "authority.toml"
     file.write_text(example())
     assert load(file) == Plan()
-    file.write_text(example(site='a "quoted" site', pack="other"))
-    assert (load(file).site.name, load(file).people.pack) == ('a "quoted" site', "other")
+    file.write_text(example(site="bridge-1", pack='a "quoted" pack'))
+    assert (load(file).site.name, load(file).people.pack) == ("bridge-1", 'a "quoted" pack')
 
 
 @pytest.mark.parametrize(
