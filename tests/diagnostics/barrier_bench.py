@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from agent.cli import main
 from agent.core import controller
 from agent.core.events import EventType
 from agent.diagnostics.barrier_tool import keys
-from agent.drivers.control_socket import ControlSocket
+from agent.drivers.control_socket import ControlSocket, ControlSocketError, ask
 from agent.drivers.journal_reader import JournalReader
 from agent.drivers.staff_desk import StaffDesk
 from firmware_bridge.emulator.faults import WireFault
@@ -100,6 +101,8 @@ class Bench:
     def stop_agent(self) -> None:
         if self._socket is not None:
             self._socket.stop()
+            with suppress(ControlSocketError):
+                ask(self.folder / "control.sock", {"ask": "snapshot"})  # so that it looks at once
             assert self._socket.join(5)
         if self.host is not None:
             self.host.stop()

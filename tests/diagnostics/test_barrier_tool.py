@@ -55,7 +55,7 @@ def test_one_person_is_let_through_and_the_controller_left_at_rest(bench: Bench)
 
 
 def test_a_release_that_nobody_uses_is_followed_to_its_end(new_bench: NewBench) -> None:
-    bench = new_bench(behaviour=Behaviour.NOBODY, window_ms=1_100)
+    bench = new_bench(behaviour=Behaviour.NOBODY, window_ms=900)
     said = bench.barrier("release", "--direction", "exit", "--yes", "--json")
     assert (said.code, said.json) == (0, {"grant": 1, "direction": "exit", "outcome": "ended", "passages": 0})
     assert bench.log("fault_changed") == [], "the heartbeats said rightly what was released"
@@ -67,6 +67,14 @@ def test_what_the_controller_refuses_is_said_in_words(bench: Bench) -> None:
     assert said.code == 1
     assert "the controller refuses the release: somebody or something breaks a beam" in said.err
     assert bench.releases() == []
+
+
+def test_a_controller_that_does_not_arm_is_said_so(new_bench: NewBench, tmp_path: Path) -> None:
+    (tmp_path / "store").write_bytes(b"damaged" * 40)
+    bench = new_bench()
+    said = bench.barrier("release", "--direction", "exit", "--yes")
+    assert (said.code, bench.releases()) == (1, [])
+    assert "the controller does not arm: it has a fault" in said.err
 
 
 def test_in_an_emergency_nothing_is_released(bench: Bench) -> None:
