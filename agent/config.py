@@ -3,16 +3,14 @@
 `config/agent.example.toml` is printed from this file (`gate-agent check --print-example`), and a test holds that they are equal.
 """
 
-import tomllib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from agent.barrier_config import BarrierConfig, BoardConfig, check_barrier
 from agent.core.identity import Direction
 from agent.core.topics import is_name
-from agent.settings import ConfigError, parse, sample, section, setting
+from agent.settings import ConfigError, parse, read_toml, sample, section, setting
 
 
 class AntiPassback(StrEnum):
@@ -174,13 +172,9 @@ def load(file: Path) -> Config:
         ConfigError: unreadable, not TOML, an unknown key, or a value that cannot be.
     """
     try:
-        data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+        data = read_toml(file)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read ({error.strerror}); give the path with --config") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: is not UTF-8 text (byte {error.start})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: is not TOML: {error}") from error
     config: Config = parse(Config, data, file=str(file))
     _check_whole(config, str(file))
     return config

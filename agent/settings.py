@@ -4,6 +4,9 @@ The same declaration parses a file, refuses what it does not know, and prints th
 """
 
 import dataclasses
+import math
+import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import StrEnum
@@ -37,6 +40,21 @@ def setting(default: Any, doc: str, *, low: float | None = None, high: float | N
 def section(kind: type, doc: str) -> Any:
     """A table of keys."""
     return field(default_factory=kind, metadata={"doc": doc})
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The tables of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ConfigError: it is not UTF-8 text, or not TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: is not UTF-8 text (byte {error.start})") from error
+    except (ValueError, RecursionError) as error:  # not only of TOML: a number of 5,000 digits, lists a thousand deep
+        raise ConfigError(f"{file}: is not TOML: {error}") from error
 
 
 def parse(kind: type[Any], data: Mapping[str, Any], *, file: str, path: str = "") -> Any:
@@ -79,18 +97,29 @@ def _scalar(limits: Limits, hint: Any, value: Any, *, where: str) -> Any:
     wanted: dict[Any, tuple[type, ...]] = {str: (str,), Path: (str,), int: (int,), float: (int, float), bool: (bool,)}
     kinds = wanted[hint]
     if not isinstance(value, kinds) or (isinstance(value, bool) and hint is not bool):
-        raise ConfigError(f"{where} is {value!r}; it must be {_KIND_NAMES[hint]}")
-    size = float(len(value) if isinstance(value, str) else cast("float", value))
+        raise ConfigError(f"{where} is {_brief(value)}; it must be {_KIND_NAMES[hint]}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where} is {value!r}; it must be {_KIND_NAMES[hint]} that is neither infinite nor nan")  # no limit holds a nan
+    if isinstance(value, str) and (control := _CONTROL.search(value)):
+        raise ConfigError(f"{where} holds the control character {control[0]!r}; leave it out")
+    size = len(value) if isinstance(value, str) else cast("float", value)
     if limits.low is not None and size < limits.low:
-        raise ConfigError(f"{where} is {value!r}; the least {_what(hint)} is {limits.low:g}")
+        raise ConfigError(f"{where} is {_brief(value)}; the least {_what(hint)} is {limits.low:g}")
     if limits.high is not None and size > limits.high:
-        raise ConfigError(f"{where} is {value!r}; the greatest {_what(hint)} is {limits.high:g}")
+        raise ConfigError(f"{where} is {_brief(value)}; the greatest {_what(hint)} is {limits.high:g}")
     return hint(value)
 
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What no name, path or address holds; some of it would speak to a terminal, and no path may hold a zero byte."""
 
 _KIND_NAMES = MappingProxyType(
     {str: "a string", Path: "a string (a path)", int: "a whole number", float: "a number", bool: "true or false"}
 )
+
+
+def _brief(value: Any) -> str:
+    return f"{value!r:.80}"
 
 
 def _what(hint: Any) -> str:

@@ -1,12 +1,10 @@
 """The collector's configuration: one table of a TOML file, every key optional."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agent.mqtt.broker import Broker, Tls
-from agent.settings import ConfigError, parse, sample, section, setting
+from agent.settings import ConfigError, parse, read_toml, sample, section, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +43,9 @@ def load(file: Path) -> CollectorSettings:
         ConfigError: unreadable, not TOML, an unknown key, or a value that cannot be.
     """
     try:
-        data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+        data = read_toml(file)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read ({error.strerror}); give the path with --config") from error
-    except ValueError as error:  # not UTF-8, or not TOML
-        raise ConfigError(f"{file}: is not TOML: {error}") from error
     read: CollectorFile = parse(CollectorFile, data, file=str(file))
     return read.collector
 

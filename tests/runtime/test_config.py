@@ -1,14 +1,22 @@
 """The configuration: the sample equals the defaults, and every mistake is named with file, key and limit."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
+from agent.authority import plan
 from agent.config import Config, example, load
 from agent.settings import ConfigError
 
 SAMPLE = Path(__file__).parents[2] / "config" / "agent.example.toml"
+
+
+def kind_of(hint: Any) -> Any:
+    """The dataclass of a table, also of a repeated one."""
+    return get_args(hint)[0] if get_origin(hint) is tuple else hint
 
 
 def write(folder: Path, text: str) -> Path:
@@ -47,6 +55,15 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ('[barrier]\nkey_file = ""', r"set either 'barrier.key_file' or"),
         ('[uplink]\ntls = false\nhost = "broker.example"', r"'uplink.tls' is false and the broker is 'broker.example'"),
         ('[gate]\nsite = "a/b"', r"'gate.site' is 'a/b'; it stands in topics and certificates"),
+        ("[[camera]]\nlane_left = nan", r"'camera\[0\].lane_left' is nan; it must be a number that is neither infinite nor nan"),
+        ("[recognition]\nmin_eye_distance_px = nan", r"'recognition.min_eye_distance_px' is nan; it must be a number"),
+        ("[recognition]\nmax_yaw = -inf", r"'recognition.max_yaw' is -inf; it must be a number"),
+        ("[journal]\ncommit_budget_ms = inf", r"'journal.commit_budget_ms' is inf; it must be a number"),
+        ("[[camera]]\nwidth = 1" + "0" * 400, r"'camera\[0\].width' is 10+; the greatest value is 3840"),
+        ("[[camera]]\nwidth = 1" + "0" * 5000, r"is not TOML: Exceeds the limit"),
+        ("a = " + "[" * 3000 + "]" * 3000, r"is not TOML: maximum recursion"),
+        ('[gate]\nstate_dir = "/var/\\u0000lib"', r"'gate.state_dir' holds the control character '\\x00'; leave it out"),
+        ('[lane]\ninside = "bridge\\u001b[2J"', r"'lane.inside' holds the control character '\\x1b'; leave it out"),
         ("[gate\n", r"is not TOML: .*line 1"),
     ],
 )
@@ -66,3 +83,26 @@ def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=r"is not UTF-8 text \(byte 0\)"):
         load(file)
+
+
+FRACTIONS = [
+    (table.name, key.name)
+    for table in fields(Config)
+    for key in fields(kind_of(get_type_hints(Config)[table.name]))
+    if get_type_hints(kind_of(get_type_hints(Config)[table.name]))[key.name] is float
+]
+
+
+@pytest.mark.parametrize(("table", "key"), FRACTIONS, ids=str)
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_no_key_takes_what_is_no_number(tmp_path: Path, table: str, key: str, value: str) -> None:
+    heading = f"[[{table}]]" if table == "camera" else f"[{table}]"
+    with pytest.raises(ConfigError, match=rf"{key}' is {value}; it must be a number that is neither infinite nor nan"):
+        load(write(tmp_path, f"{heading}\n{key} = {value}\n"))
+
+
+@pytest.mark.parametrize("key", ["stale_after_days", "expires_days"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_an_authoritys_file_is_held_to_the_same(tmp_path: Path, key: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"'release.{key}' is {value}; it must be a number that is neither infinite nor nan"):
+        plan.load(write(tmp_path, f"[release]\n{key} = {value}\n"))

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from agent.diagnostics.demo import judge
+from agent.diagnostics.demo.__main__ import emptied
 from agent.diagnostics.demo.judge import Evidence
 from agent.diagnostics.demo.site import Site
+from agent.errors import UsageError
 from tests.sim import town as towns
 
 FIGURES = {"granted": 2, "denied": 1, "released": 2, "passages": 2, "duplicates": 0}
@@ -75,6 +78,39 @@ def test_a_second_demo_does_not_touch_a_folder_of_something_else(tmp_path: Path)
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, (tmp_path / "letter").read_text()) == (2, "mine")
     assert len(done.stderr.splitlines()) == 1
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("names", [["agent.toml"], ["broker/README.md"], ["agent.toml", "broker/README.md"], [".gate-agent-demo"]], ids=str)
+def test_a_folder_with_the_names_of_a_demo_and_not_its_mark_is_left_alone(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    before = contents(tmp_path)
+    with pytest.raises(UsageError, match="no mark that a demo made it"):
+        emptied(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_the_demo_empties_what_it_made_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    for _ in range(2):
+        assert emptied(folder) == folder
+        assert list(contents(folder)) == [".gate-agent-demo"]
+        (folder / "broker").mkdir()
+        (folder / "broker" / "log").write_text("old")
+
+
+@pytest.mark.parametrize("kind", ["a file", "a pipe", "below a file"])
+def test_what_can_be_no_folder_is_said_in_words(tmp_path: Path, kind: str) -> None:
+    there = tmp_path / "there"
+    os.mkfifo(there) if kind == "a pipe" else there.write_text("mine")
+    with pytest.raises(UsageError, match="cannot be used"):
+        emptied(there / "demo" if kind == "below a file" else there)
+    assert there.exists()
 
 
 # --- the judge ------------------------------------------------------------------------------------------------------------------------

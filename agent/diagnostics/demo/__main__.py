@@ -17,6 +17,8 @@ from agent.diagnostics.local_broker import LocalBroker
 from agent.errors import UsageError
 
 FAILED = 1
+MARK = ".gate-agent-demo"
+_MARK_TEXT = "script/demo made this folder and empties it when it runs again.\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(folder: Path, *, as_json: bool) -> int:
-    site = Site(_emptied(folder).absolute())
+    site = Site(emptied(folder))
     with LocalBroker(site.broker) as broker:
         _say(f"mosquitto runs on port {broker.port} of the loopback interface")
         lay_out(site, broker_port=broker.port, say=_say)
@@ -49,14 +51,28 @@ def _run(folder: Path, *, as_json: bool) -> int:
     return FAILED if problems else 0
 
 
-def _emptied(folder: Path) -> Path:
-    """The folder, without what an earlier demo left in it; a folder of something else is not touched."""
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / "agent.toml").exists() and not (folder / "broker").exists():
-            raise UsageError(f"{folder} holds something else than an earlier demo; give an empty folder with --into")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+def emptied(folder: Path) -> Path:
+    """The folder, without what an earlier demo left in it. A folder of anything else is not touched: only the demo lays the mark.
+
+    Raises:
+        UsageError: it holds something and no mark, or cannot be written.
+    """
+    folder = folder.resolve()
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            if not _is_marked(folder):
+                raise UsageError(f"{folder} holds something, and no mark that a demo made it; delete it yourself, or name another with --into")
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).write_text(_MARK_TEXT, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be used ({error.strerror}: {error.filename}); give another folder with --into") from error
     return folder
+
+
+def _is_marked(folder: Path) -> bool:
+    mark = folder / MARK
+    return mark.is_file() and not mark.is_symlink() and mark.read_bytes() == _MARK_TEXT.encode()
 
 
 def _figure(value: object) -> str:
