@@ -61,7 +61,7 @@ def emptied(folder: Path) -> Path:
     try:
         if folder.exists() and any(folder.iterdir()):
             if not _is_marked(folder):
-                raise UsageError(f"{folder} holds something, and no mark that a demo made it; delete it yourself, or name another with --into")
+                raise UsageError(f"{folder} holds something, and no mark that a demo made it; delete it, or name another with --into")
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARK).write_text(_MARK_TEXT, encoding="utf-8")
