@@ -43,9 +43,8 @@ from firmware_bridge.board import (
     PulseUnknown,
 )
 
-WALK_NS: Final = (
-    3 * NS_PER_S // 2
-)  # from starting in the window's last moment to the contact behind; the core waits 2 s more than the window
+# From starting in the window's last moment to the contact behind the turnstile; the core waits 2 s more than the window.
+WALK_NS: Final = 3 * NS_PER_S // 2
 BOUNCE_NS: Final = 300 * NS_PER_MS  # a contact that closes again within this is the same passage: nobody walks as close behind another
 STUCK_NS: Final = 10 * NS_PER_S  # a passage contact closes for a moment; one that stays closed tells of nobody any more
 CLEAR_NS: Final = 2 * NS_PER_S  # how long the fire contact must be closed again: a loose wire chatters
