@@ -198,7 +198,7 @@ class BarrierDialogue:
         self._judge(now_ns)
 
     def _events_lost(self, count: int, now_ns: int) -> None:
-        """Another host took them, or the controller's queue ran over. HELLO's counter and last outcome tell what they did, so begin anew."""
+        """Another host took them, or the controller's queue ran over. HELLO's counter and last outcome say what they did: begin anew."""
         self._faults_told.append(f"events_lost_{count}")
         self._post(BarrierFaulted(self._faults_told[-1], active=True))
         if self.ready:
