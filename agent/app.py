@@ -43,7 +43,7 @@ from agent.liveness import Liveness, Watched, is_fresh, stop
 from agent.mailbox import Mailbox
 from agent.parts import Options
 from agent.pictures import DecisionPictures
-from agent.ports import Committed
+from agent.ports import Committed, Stoppable
 from agent.roster.errors import RosterError
 from agent.roster.trust import AHEAD_MAX_S
 from agent.runtime import Observers, Runtime, World
@@ -87,14 +87,16 @@ class App:
         """
         with ExitStack() as closing, _signals(self._ask_to_stop):
             runtime, effects, threads = self._compose(closing)
+            started: list[Stoppable] = []
             try:
                 for watched in threads:
                     watched.thread.start()
+                    started.append(watched.thread)
                 self._supervisor.ready()
                 runtime.run(effects)
             finally:
                 self._supervisor.stopping()
-                for name in stop([watched.thread for watched in threads]):
+                for name in stop(started):
                     _log.warning("thread %s did not stop in time", name)
 
     # --- configuration -> objects -------------------------------------------------------------------------------------------------

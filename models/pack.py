@@ -26,7 +26,8 @@ from models.manifest import (
     YunetPart,
 )
 from models.pad import MiniFasnet, Pad
-from models.session import BUILD_AGAIN, Session, give_back_memory
+from models.places import make_again
+from models.session import Session, give_back_memory
 from models.yunet import Yunet
 
 
@@ -94,8 +95,9 @@ def read_manifest(directory: Path) -> Manifest:
 def verify_pack(directory: Path) -> AnyManifest:
     """Checks every file's digest without loading a graph; returns the manifest. Raises as `open_pack`, less what only loading can show."""
     manifest = manifest_reader.load_any(_manifest_file(directory))
+    remedy = make_again(directory.name)
     for graph in manifest.graphs:
-        read_verified(directory / graph.file, sha256=graph.sha256, error=PackDamagedError, missing=PackMissingError, remedy=BUILD_AGAIN)
+        read_verified(directory / graph.file, sha256=graph.sha256, error=PackDamagedError, missing=PackMissingError, remedy=remedy)
     return manifest
 
 
@@ -110,7 +112,7 @@ def find_pack(name: str, search_dirs: tuple[Path, ...]) -> Path:
             return folder / name
     there = ", ".join(found.name for found in list_packs(search_dirs)) or "none"
     places = ", ".join(str(folder) for folder in search_dirs)
-    raise PackMissingError(f"model pack {name!r} is not built (looked in {places}; packs there: {there}); {BUILD_AGAIN}")
+    raise PackMissingError(f"model pack {name!r} is not built (looked in {places}; packs there: {there}); {make_again(name)}")
 
 
 def list_packs(search_dirs: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -123,7 +125,7 @@ def list_packs(search_dirs: tuple[Path, ...]) -> tuple[Path, ...]:
 def _manifest_file(directory: Path) -> Path:
     file = directory / manifests.FILE
     if not file.is_file():
-        raise PackMissingError(f"no built model pack in {directory}; {BUILD_AGAIN}")
+        raise PackMissingError(f"no built model pack in {directory}; {make_again(directory.name)}")
     return file
 
 

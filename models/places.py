@@ -40,3 +40,12 @@ def built_folder() -> Path:
     raise PackMissingError(
         f"no folder of model packs: {GATE_FOLDER} does not exist and this is no checkout; set {ENVIRONMENT}, or give the folder by --into"
     )
+
+
+def make_again(pack: str) -> str:
+    """What to do about a pack of this name that is missing or damaged, as the end of a sentence."""
+    if pack == DEFAULT_PACK:
+        return "run: gate-agent models build"
+    if (manifests_folder() / pack).is_dir():
+        return f"run: gate-agent models fetch {pack}, or gate-agent models import FILE --pack {pack}, or copy a whole one"
+    return "run: gate-agent models import FILE --manifest ITS-MANIFEST, or copy a whole one"

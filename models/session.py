@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from models.digests import read_verified
 from models.errors import GraphFailedError, GraphShapeError, PackDamagedError, PackMissingError
 from models.families import FREE_OR_ONE, GraphSpec, Shape
+from models.places import make_again
 
 F32 = NDArray[np.float32]
-
-BUILD_AGAIN = "run: gate-agent models build"
-"""What to do about a missing or damaged file of a pack."""
 
 
 class Session:
@@ -37,13 +35,13 @@ class Session:
             PackDamagedError: the digest is another one, or onnxruntime cannot load the bytes.
             GraphShapeError: other inputs or outputs than the spec's.
         """
-        content = read_verified(file, sha256=sha256, error=PackDamagedError, missing=PackMissingError, remedy=BUILD_AGAIN)
+        content = read_verified(file, sha256=sha256, error=PackDamagedError, missing=PackMissingError, remedy=_again(file))
         try:
             with _in_memory(content) as same_bytes:
                 self._session = onnxruntime.InferenceSession(same_bytes, _options(spec, threads), providers=["CPUExecutionProvider"])
         # onnxruntime raises a dozen unrelated classes, all straight from Exception.
         except Exception as reason:
-            raise PackDamagedError(f"{file} cannot be loaded by onnxruntime ({_first_line(reason)}); {BUILD_AGAIN}") from reason
+            raise PackDamagedError(f"{file} cannot be loaded by onnxruntime ({_first_line(reason)}); {_again(file)}") from reason
         _check(self._session, spec, file)
         self._file = file
         self._input, self._outputs = spec.input_name, [name for name, _ in spec.outputs]
@@ -66,7 +64,7 @@ class Session:
         # onnxruntime raises a dozen unrelated classes, all straight from Exception.
         except Exception as reason:
             raise GraphFailedError(
-                f"{self._file} fails on an input of shape {image.shape} ({_first_line(reason)}); {BUILD_AGAIN}, or use another pack"
+                f"{self._file} fails on an input of shape {image.shape} ({_first_line(reason)}); {_again(self._file)}, or use another pack"
             ) from reason
         return outputs
 
@@ -97,7 +95,7 @@ def _options(spec: GraphSpec, threads: int) -> onnxruntime.SessionOptions:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning threads take the core from the camera
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # The arena never gives back what one crowded frame took. With inputs of any number plain allocation is as fast; with few sizes it is not.
+    # The arena never gives back what one crowded frame took. With inputs of any number plain allocation is as fast.
     options.enable_cpu_mem_arena = spec.few_sizes
     # A memory pattern is planned and kept for every new input shape: with batches and pyramids of changing size that is a slow leak.
     options.enable_mem_pattern = False
@@ -111,16 +109,16 @@ def _check(session: onnxruntime.InferenceSession, spec: GraphSpec, file: Path) -
         by_name = {each.name: each for each in found}
         names = [name for name, _ in wanted]
         if by_name.keys() != set(names):
-            raise GraphShapeError(f"{file} has the {kind}s {list(by_name)}, {spec.part!r} needs exactly {names}; {BUILD_AGAIN}")
+            raise GraphShapeError(f"{file} has the {kind}s {list(by_name)}, {spec.part!r} needs exactly {names}; {_again(file)}")
         for name, shape in wanted:
             if by_name[name].type != "tensor(float)":
                 raise GraphShapeError(
-                    f"{file} has {kind} {name!r} of type {by_name[name].type}, {spec.part!r} needs tensor(float); {BUILD_AGAIN}"
+                    f"{file} has {kind} {name!r} of type {by_name[name].type}, {spec.part!r} needs tensor(float); {_again(file)}"
                 )
             if not _fits(by_name[name].shape, shape):
                 raise GraphShapeError(
                     f"{file} has {kind} {name!r} of shape {by_name[name].shape}, {spec.part!r} needs {list(shape)} "
-                    f"(None: any, {FREE_OR_ONE}: any or 1); {BUILD_AGAIN}"
+                    f"(None: any, {FREE_OR_ONE}: any or 1); {_again(file)}"
                 )
 
 
@@ -137,3 +135,8 @@ def _fits(found: list[int | str | None], wanted: Shape) -> bool:
 
 def _first_line(reason: Exception) -> str:
     return (str(reason).strip().splitlines() or [type(reason).__name__])[0]
+
+
+def _again(file: Path) -> str:
+    """What to do about a graph that is missing or damaged: its folder has the pack's name."""
+    return make_again(file.parent.name)

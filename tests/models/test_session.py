@@ -43,18 +43,18 @@ def test_one_flipped_bit_is_refused_whatever_it_does_to_the_graph(tmp_path: Path
     for at in range(0, len(content), 7):
         flipped = bytearray(content)
         flipped[at] ^= 1
-        with pytest.raises(PackDamagedError, match=r"toy\.onnx has SHA-256 .*gate-agent models build"):
+        with pytest.raises(PackDamagedError, match=r"toy\.onnx has SHA-256 .*gate-agent models import FILE --manifest"):
             opened(tmp_path, bytes(flipped), sha256=sha256_hex(content))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a graph", graph()[:-40]])
 def test_bytes_that_are_no_graph_are_refused_even_with_their_right_digest(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises((PackDamagedError, GraphShapeError), match=r"toy\.onnx .*gate-agent models build"):
+    with pytest.raises((PackDamagedError, GraphShapeError), match=r"toy\.onnx .*gate-agent models import FILE --manifest"):
         opened(tmp_path, content)
 
 
 def test_a_missing_file_is_named_with_the_command_that_builds_it(tmp_path: Path) -> None:
-    with pytest.raises(PackMissingError, match=r"gone\.onnx cannot be read .*gate-agent models build"):
+    with pytest.raises(PackMissingError, match=r"gone\.onnx cannot be read .*gate-agent models import FILE --manifest"):
         Session(tmp_path / "gone.onnx", sha256="0" * 64, spec=SPEC, threads=1)
 
 
