@@ -11,7 +11,7 @@ from agent.errors import UsageError
 from agent.plan import PlanLine, Verdict, assurance, plan
 from firmware_bridge.assurance import Assurance, Keeping
 
-_MARKS = {Verdict.OK: "  ok     ", Verdict.WARNING: "  WARNING", Verdict.MISSING: "  MISSING", Verdict.REFUSED: "  REFUSED"}
+_MARKS = {verdict: f"  {verdict if verdict is Verdict.OK else verdict.upper():<8}" for verdict in Verdict}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +48,8 @@ def _print(file: Path, lines: tuple[PlanLine, ...]) -> None:
     counts = {verdict: sum(line.verdict is verdict for line in lines) for verdict in Verdict}
     if counts[Verdict.REFUSED]:
         print(f"It would not start: {counts[Verdict.REFUSED]} refused.")
-    elif counts[Verdict.MISSING]:
-        print(f"It would start out of service for entry and keep trying: {counts[Verdict.MISSING]} missing.")
+    elif lacking := counts[Verdict.MISSING] + counts[Verdict.UNUSABLE]:
+        print(f"It would start out of service for entry and keep trying: {lacking} missing or unusable.")
     else:
         print("It would run.")
 

@@ -15,15 +15,23 @@ from types import MappingProxyType
 
 from agent.barrier_config import BarrierKind
 from agent.config import CameraConfig, Config, PadMode
+from agent.roster.errors import RosterError
+from agent.roster.plain_file import read_plain
+from agent.roster.trust import METADATA_BYTES_MAX, check_root
 from firmware_bridge.assurance import CONTROLLER, MODBUS, OSDP, RELAY, Assurance, Keeping
 from firmware_bridge.board_line import why_not
 from firmware_bridge.errors import PackageAbsentError
+from models import manifest as manifests
+from models import manifest_reader
+from models.errors import ModelError
+from models.places import make_again
 
 
 class Verdict(StrEnum):
     OK = "ok"
     WARNING = "warning"  # it runs as configured, and somebody should know
     MISSING = "missing"  # it starts all the same, out of service, and keeps trying
+    UNUSABLE = "unusable"  # as MISSING: something is there and cannot be used
     REFUSED = "refused"  # it does not start
 
 
@@ -49,14 +57,26 @@ def plan(config: Config, *, simulation: bool) -> tuple[PlanLine, ...]:
 def _lines(config: Config, *, simulation: bool) -> Iterator[PlanLine]:
     mode = "SIMULATION: events say so and a production broker refuses them" if simulation else "production"
     yield PlanLine("gate", Verdict.OK, f"gate '{config.gate.gate}' of site '{config.gate.site}'; {mode}")
+    yield _own_folder("gate.state_dir", config.gate.state_dir, "journal.db and trust.db")
+    yield _own_folder("gate.runtime_dir", config.gate.runtime_dir, "the control socket")
     for index, camera in enumerate(config.camera):
         yield _camera(f"camera[{index}]", camera, simulation=simulation)
     yield _pad(config, simulation=simulation)
     yield _pack("recognition.pack", config.recognition.pack, config)
     yield from _barrier(config, simulation=simulation)
-    yield _file("roster.root", config.roster.root, "the trusted root")
+    yield _arrivals(config.roster.source)
+    yield _root(config.roster.root)
     yield _secret("roster.site_key_file", str(config.roster.site_key_file), "")
     yield from _uplink(config)
+    yield from _shared_keys(config)
+
+
+def _own_folder(key: str, folder: Path, what: str) -> PlanLine:
+    """A folder that the agent makes where it is not there."""
+    above = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
+    if _kind(str(above)) != "folder":
+        return PlanLine(key, Verdict.REFUSED, f"{above} is no folder; {folder} for {what} cannot be made: name another '{key}'")
+    return PlanLine(key, Verdict.OK, f"{what} in {folder}")
 
 
 def _camera(key: str, camera: CameraConfig, *, simulation: bool) -> PlanLine:
@@ -133,15 +153,44 @@ def _pad(config: Config, *, simulation: bool) -> PlanLine:
 def _pack(key: str, name: str, config: Config) -> PlanLine:
     folder = config.recognition.packs_dir / name
     if not folder.is_dir():
-        how = "build, or copy it" if key == "recognition.pack" else f"fetch {name}, or: gate-agent models import FILE --pack {name}"
-        return PlanLine(key, Verdict.MISSING, f"model pack {folder} is absent; run gate-agent models {how}")
+        return PlanLine(key, Verdict.MISSING, f"model pack {folder} is absent; {make_again(name)}")
+    read = manifest_reader.load if key == "recognition.pack" else manifest_reader.load_pad
+    try:
+        manifest = read(folder / manifests.FILE)
+    except ModelError as error:
+        return PlanLine(key, Verdict.UNUSABLE, str(error))
     use = "" if key == "recognition.pack" else " detects presentation attacks, which is required"
-    return PlanLine(key, Verdict.OK, f"model pack '{name}'{use}, {config.recognition.threads} thread(s)")
+    return PlanLine(key, Verdict.OK, f"model pack '{name}'{use}, {config.recognition.threads} thread(s); {manifest.id}")
+
+
+def _arrivals(folder: Path) -> PlanLine:
+    found = _kind(str(folder))
+    if found == "folder":
+        return PlanLine("roster.source", Verdict.OK, f"releases arrive in {folder}")
+    wrong = "is absent" if found == "absent" else "is no folder"
+    text = f"{folder}, in which releases arrive, {wrong}: no new roster can come; make it (mkdir), or name another"
+    return PlanLine("roster.source", Verdict.WARNING, text)
+
+
+def _root(file: Path) -> PlanLine:
+    line = _file("roster.root", file, "the trusted root")
+    if line.verdict is not Verdict.OK:
+        return line
+    try:
+        check_root(read_plain(file, bytes_max=METADATA_BYTES_MAX))
+    except OSError as error:
+        return PlanLine(line.key, Verdict.UNUSABLE, f"{line.text} cannot be read ({error.strerror}); run as root or as the agent's user")
+    except RosterError as error:
+        return PlanLine(line.key, Verdict.UNUSABLE, f"{file}: {error}")
+    return line
 
 
 def _file(key: str, file: Path, what: str) -> PlanLine:
-    if not file.is_file():
+    found = _kind(str(file))
+    if found == "absent":
         return PlanLine(key, Verdict.MISSING, f"{what} {file} is absent; put it there, or name another file")
+    if found != "file":
+        return PlanLine(key, Verdict.UNUSABLE, f"{what} {file} is a {found} and no file; put the file there, or name another")
     return PlanLine(key, Verdict.OK, f"{what} {file}")
 
 
@@ -156,6 +205,24 @@ def _secret(key: str, file: str, without: str) -> PlanLine:
         mode = stat.S_IMODE(path.stat().st_mode)
         return PlanLine(key, Verdict.REFUSED, f"key {file} may be read by others (mode {mode:04o}); run: chmod 0600 {file}")
     return line
+
+
+def _shared_keys(config: Config) -> Iterator[PlanLine]:
+    """No key serves two purposes: whoever learns it in one place must not have the other too."""
+    named = {"barrier.key_file": config.barrier.key_file, "roster.site_key_file": str(config.roster.site_key_file)}
+    if config.uplink.enabled and config.uplink.tls:
+        named["uplink.key_file"] = config.uplink.key_file
+    seen: dict[bytes, str] = {}
+    for key, file in named.items():
+        try:
+            content = read_plain(Path(file), bytes_max=_KEY_BYTES_MAX).strip().lower() if file else b""
+        except OSError:
+            continue  # absent, or not for this user's eyes: its own line says what can be said
+        if content and (other := seen.setdefault(content, key)) != key:
+            yield PlanLine(key, Verdict.REFUSED, f"{file} holds the same key as {other} ({named[other]}); each needs one of its own")
+
+
+_KEY_BYTES_MAX = 65_536  # a private key in PEM has 0.2 to 4 kB
 
 
 def _uplink(config: Config) -> Iterator[PlanLine]:

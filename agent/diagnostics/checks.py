@@ -78,7 +78,7 @@ def _side(direction: str, side: Mapping[str, Any]) -> Finding:
     return Finding("service", Health.MEND, f"{direction} is out of service: {reasons}", "mend what is named; it comes back by itself")
 
 
-_HEALTH = {Verdict.OK: Health.OK, Verdict.WARNING: Health.LOOK, Verdict.MISSING: Health.MEND, Verdict.REFUSED: Health.MEND}
+_HEALTH = dict.fromkeys(Verdict, Health.MEND) | {Verdict.OK: Health.OK, Verdict.WARNING: Health.LOOK}
 
 
 def _parts(gate: Gate) -> tuple[Finding, ...]:

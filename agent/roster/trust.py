@@ -196,6 +196,21 @@ def _restore(scratch: Path, kept: Mapping[str, bytes]) -> None:
         (scratch / file).write_bytes(data)
 
 
+def check_root(data: bytes) -> None:
+    """Whether a file can be a gate's trusted root: signed by as many of its own keys as it asks for. Its expiry does not count.
+
+    Raises:
+        RosterError: WRONG_ROOT.
+    """
+    try:
+        offered = Metadata.from_bytes(data)
+        if not isinstance(offered.signed, Root):
+            raise tuf_errors.RepositoryError(f"it is the metadata '{offered.signed.type}'")  # noqa: TRY301  one sentence for every fault
+        offered.signed.verify_delegate(Root.type, offered.signed_bytes, offered.signatures)
+    except (tuf_errors.RepositoryError, ValueError) as error:
+        raise RosterError(Reason.WRONG_ROOT, f"this is not a trusted root ({error}); install the authority's root.json") from error
+
+
 class _Client(Updater):
     """python-tuf's client with our reference time in place of the machine's clock."""
 

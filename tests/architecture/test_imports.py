@@ -53,7 +53,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         *("agent.roster", "agent.vision", "agent.biometrics", "agent.charts", "agent.core", "agent.errors", "agent.settings", "models"),
     ),
     "agent.collector": ("agent.core", "agent.errors", "agent.settings", "agent.mqtt"),
-    "agent.plan": ("agent.config", "agent.barrier_config", "agent.core", "agent.errors", "models", "firmware_bridge"),
+    "agent.plan": ("agent.config", "agent.barrier_config", "agent.core", "agent.errors", "agent.roster", "models", "firmware_bridge"),
     "agent.diagnostics": ("agent.drivers", "agent.config", "agent.settings", "agent.plan", "agent.clock", *BELOW_DRIVERS),
     "agent.diagnostics.evaluate": ("agent.charts", "agent.vision", "agent.biometrics", "agent.core", "agent.errors", "models"),
     # whole lanes for measuring and showing: they join parts as the composition root does, and stand beside it
