@@ -108,21 +108,25 @@ def _init(options: argparse.Namespace) -> int:
 
 def _enrol(options: argparse.Namespace) -> int:
     authority = _open(options)
+    with locked(authority.folder, "enrol", name=ENROLLING, wait_s=0):  # two would not see each other's people, and one face under two names
+        return _enrol_alone(options, authority)
+
+
+def _enrol_alone(options: argparse.Namespace, authority: Authority) -> int:
     pack = open_pack(_pack_folder(authority))
     manifest = pack.manifest
     sampler = Sampler(pack, _bounds(manifest))
     bound = Bound(pack=pack.id, form=TemplateForm(length=manifest.embedder.template_length, metric=Metric(manifest.embedder.metric)))
     bar = _Bar(show=sys.stderr.isatty() and not options.json)
-    with locked(authority.folder, "enrol", name=ENROLLING, wait_s=0):  # two would not see each other's people, and one face under two names
-        done = enrol(
-            authority,
-            options.folder,
-            sampler=sampler,
-            bound=bound,
-            defaults=manifest.comparison,
-            now_s=int(time.time()),
-            progress=bar.show,
-        )
+    done = enrol(
+        authority,
+        options.folder,
+        sampler=sampler,
+        bound=bound,
+        defaults=manifest.comparison,
+        now_s=int(time.time()),
+        progress=bar.show,
+    )
     bar.end()
     _print(options, report.enrolment_text(done), report.enrolment_json(done))
     return EXIT_REFUSED if any(each.refused for each in done) else 0

@@ -56,8 +56,9 @@ def _wait(descriptor: int, file: Path, *, what: str, wait_s: float, say: Callabl
         except BlockingIOError:
             holder = os.pread(descriptor, _HOLDER_BYTES_MAX, 0).decode(errors="replace") or "another process"
             if time.monotonic() >= give_up:
+                waited = f" after {wait_s:g} s" if wait_s else ""
                 raise AuthorityError(
-                    f"{holder} works in {file.parent}; '{what}' waited {wait_s:g} s for it; nothing is changed, try again when it is done"
+                    f"{holder} still works in {file.parent}{waited}; '{what}' has changed nothing, try again when the other is done"
                 ) from None
             if not told:
                 say(f"waiting for {holder}, which works in {file.parent}")

@@ -135,6 +135,32 @@ def test_nobody_enrolled_is_no_release(authority: Authority) -> None:
         authority.release(Defaults(), now_s=NOW_S)
 
 
+def test_the_last_person_can_be_revoked_measured_or_not(authority: Authority, tmp_path: Path) -> None:
+    enrol(authority, 1)
+    authority.release(Defaults(), now_s=NOW_S)
+    authority.register.remove("p0000")
+    authority.register.keep("calibration", "of a measurement that nobody needs for an empty roster")
+    published = authority.release(Defaults(), now_s=NOW_S)
+    assert (published.version, published.people) == (2, 0)
+    authority.export(tmp_path / "out")
+    gallery = gallery_of(fetched(authority, tmp_path / "out"), authority.key())
+    assert (gallery.people, gallery.identify(templates(1)[0][0])) == (0, ())
+
+
+def test_an_authority_whose_root_has_expired_is_told_to_rotate_it(authority: Authority) -> None:
+    enrol(authority, 1)
+    late = NOW_S + 731 * 86_400
+    with pytest.raises(PublishError, match=r"expired at 2028-\d\d-\d\d .*run gate-roster rotate root"):
+        authority.release(Defaults(), now_s=late)
+    authority.rotate("root", None, passphrase=None, now_s=late)
+    assert authority.release(Defaults(), now_s=late).version == 1
+
+
+def test_a_release_says_when_the_one_before_was_issued(authority: Authority) -> None:
+    enrol(authority, 1)
+    assert [authority.release(Defaults(), now_s=now_s).before_s for now_s in (NOW_S, NOW_S + 60, NOW_S - 60)] == [None, NOW_S, NOW_S + 60]
+
+
 def test_a_level_that_is_not_defined_is_named_before_anything_is_signed(authority: Authority) -> None:
     enrol(authority, 1, levels=("night",))
     with pytest.raises(PublishError, match="'p0000' has the access level 'night'"):
@@ -352,3 +378,34 @@ def test_an_export_leaves_other_files_alone(released: Authority, tmp_path: Path)
     released.export(tmp_path / "stick")
     assert (tmp_path / "stick" / "holiday" / "beach.jpg").read_bytes() == b"sun"
     assert (tmp_path / "stick" / "metadata.json").read_bytes() == b"{}"
+
+
+def test_an_export_deletes_nothing_that_it_did_not_write(released: Authority, tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    theirs = {
+        stick / "metadata" / "x.json": b"{}",
+        stick / "metadata" / "9.enrol.json": b"another's",
+        stick / "targets" / "2025" / "old.cbor": b"old",
+        stick / "targets" / "enrol" / "other.cbor": b"other",
+    }
+    for file, content in theirs.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    for version in range(1, 5):
+        assert released.export(stick) == version
+        released.release(Defaults(), now_s=NOW_S)
+    assert {file: file.read_bytes() for file in theirs} == theirs
+    assert sorted(f.name for f in (stick / "metadata").glob("*.snapshot.json")) == ["3.snapshot.json", "4.snapshot.json"]
+
+
+def test_another_authoritys_release_is_not_replaced(released: Authority, tmp_path: Path) -> None:
+    quorums = dict.fromkeys(KEYED_ROLES, SINGLE)
+    other = Authority.found(tmp_path / "other", site="site", pack="mtcnn-dlib", quorums=quorums, passphrase=None, now_s=NOW_S)
+    other.register.bind(BOUND)
+    enrol(other, 3)
+    for _ in range(2):
+        other.release(Defaults(), now_s=NOW_S)
+    released.export(tmp_path / "stick")
+    with pytest.raises(PublishError, match="holds a release that is not of this authority"):
+        other.export(tmp_path / "stick")
+    assert len(fetched(released, tmp_path / "stick").people) == 2

@@ -173,3 +173,25 @@ def test_it_runs_as_a_program(tmp_path: Path) -> None:
     assert listed.stdout == "0 people\n"
     wrong = subprocess.run([*run, "dance"], check=False, capture_output=True, text=True)
     assert (wrong.returncode, "invalid choice" in wrong.stderr, "Traceback" in wrong.stderr) == (2, True, False)
+
+
+@pytest.mark.parametrize("argv", [("init", ""), ("export", ""), ("enrol", " "), ("list", "--authority", "")])
+def test_an_empty_name_is_not_the_current_folder(argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main([*argv])
+    assert left.value.code == 2
+    assert "an empty name is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("sampler")
+def test_a_release_of_nobody_and_one_by_a_clock_that_was_set_back_are_published_with_a_word(
+    shell: Shell, pictures: Pictures, faces: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell("init", shell.folder)
+    shell("enrol", pictures(astronaut=three(faces["astronaut"])))
+    assert shell("release")[2] == ""
+    shell("remove", "astronaut")
+    assert "nobody is enrolled any more" in shell("release")[2]
+    now_s = cli.time.time()  # type: ignore[attr-defined]
+    monkeypatch.setattr(cli.time, "time", lambda: now_s - 86_400)  # type: ignore[attr-defined]
+    assert "one of the two is wrong; mend the clock" in shell("release")[2]
