@@ -16,29 +16,12 @@ from sqlite_utils import Database
 
 from agent.config import GateConfig, load
 from agent.core import chain
+from agent.diagnostics.journal_line import harmless, readable
 from agent.drivers.journal_reader import Extent, JournalReader, StoredRow
 from agent.errors import JournalError
 
 AT_ONCE = 1_000  # rows read at once
 SHOWN = 20
-
-_SHORT = {
-    "camera",
-    "direction",
-    "person",
-    "grant",
-    "reason",
-    "reasons",
-    "detail",
-    "score",
-    "threshold",
-    "cause",
-    "alarm",
-    "fault",
-    "condition",
-    "staff",
-    "denial",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,9 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export = commands.add_parser("export", help="rows as JSON lines: the CloudEvents that went, or will go, to the centre")
     export.add_argument("--from", dest="first", type=_count, default=1, metavar="SEQ", help="first row (default 1)")
     export.add_argument("--to", dest="last", type=_count, metavar="SEQ", help="last row (default: the newest)")
-    commands.add_parser("verify", help="follow the hash chain over every row; exit code 1 where it is broken")
+    verify = commands.add_parser("verify", help="follow the hash chain over every row; exit code 1 where it is broken")
     stats = commands.add_parser("stats", help="how far it goes, what is delivered, how many of each event")
-    stats.add_argument("--json", action="store_true", help="one JSON object")
+    for command in (show, verify, stats):
+        command.add_argument("--json", action="store_true", help="one JSON object")
     for command in commands.choices.values():
         where = command.add_mutually_exclusive_group()
         where.add_argument("--config", type=Path, metavar="FILE", help="the gate's configuration, which says where the journal is")
@@ -62,11 +46,11 @@ def run(args: argparse.Namespace) -> int:
     with JournalReader(_path(args)) as reader:
         match args.journal_command:
             case "show":
-                return _show(reader, args.rows, all_fields=args.all_fields)
+                return _show(reader, args)
             case "export":
                 return _export(reader, args.first, args.last)
             case "verify":
-                return _verify(reader)
+                return _verify(reader, as_json=args.json)
             case _:
                 return _stats(reader, as_json=args.json)
 
@@ -91,24 +75,23 @@ def _rows(reader: JournalReader, after: int) -> Iterator[StoredRow]:
         after = batch[-1].seq
 
 
-def _show(reader: JournalReader, count: int, *, all_fields: bool) -> int:
+def _show(reader: JournalReader, args: argparse.Namespace) -> int:
     extent = reader.extent()
-    for row in _rows(reader, max(extent.pruned_seq, extent.last_seq - count)):
-        print(readable(row, delivered=row.seq <= extent.delivered_seq, all_fields=all_fields))
+    rows = _rows(reader, max(extent.pruned_seq, extent.last_seq - args.rows))
+    if args.json:
+        print(json.dumps({"rows": [_event(row) for row in rows], "delivered": extent.delivered_seq}))
+        return 0
+    for row in rows:
+        print(readable(row, delivered=row.seq <= extent.delivered_seq, all_fields=args.all_fields))
     return 0
 
 
-def readable(row: StoredRow, *, delivered: bool, all_fields: bool) -> str:
-    """One row as one line; '*' marks what the centre does not have yet."""
+def _event(row: StoredRow) -> dict[str, Any]:
+    """As it goes to the centre; of a row that was damaged only its number."""
     try:
-        event = json.loads(row.chained)
-        data = event["data"]
-        fields = {name: value for name, value in data["fields"].items() if all_fields or name in _SHORT}
-        told = " ".join(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))
-        marks = f"{' ' if delivered else '*'}{'S' if data['simulation'] else ' '}"
-        return f"{row.seq:>8}{marks} {event['time']} {data['severity']:<7} {event['type']:<20} {told}".rstrip()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"{row.seq:>8}  cannot be read ({error!r}); see gate-agent journal verify"
+        return dict(json.loads(row.payload))
+    except (ValueError, TypeError, RecursionError):
+        return {"seq": row.seq, "unreadable": True}
 
 
 def _export(reader: JournalReader, first: int, last: int | None) -> int:
@@ -120,15 +103,16 @@ def _export(reader: JournalReader, first: int, last: int | None) -> int:
     return 0
 
 
-def _verify(reader: JournalReader) -> int:
+def _verify(reader: JournalReader, *, as_json: bool) -> int:
     extent = reader.extent()
     verified, fault = follow(reader, extent)
-    held = f"rows {extent.pruned_seq + 1} to {extent.last_seq} of epoch {extent.epoch}"
-    if fault:
-        print(f"{held}: broken after {verified} rows: {fault}")
-        return 1
-    print(f"{held}: the chain holds over {verified} rows")
-    return 0
+    if as_json:
+        held = {"epoch": extent.epoch, "source": extent.source, "first": extent.pruned_seq + 1, "last": extent.last_seq}
+        print(json.dumps({"ok": not fault, **held, "verified": verified, "fault": fault or None}))
+    else:
+        words = f"broken after {verified} rows: {fault}" if fault else f"the chain holds over {verified} rows"
+        print(harmless(f"rows {extent.pruned_seq + 1} to {extent.last_seq} of epoch {extent.epoch}: {words}"))
+    return 1 if fault else 0
 
 
 def follow(reader: JournalReader, extent: Extent) -> tuple[int, str]:

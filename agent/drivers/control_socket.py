@@ -123,8 +123,10 @@ class ControlSocket:
             case {"ask": "snapshot", **rest} if not rest:
                 return {"ok": True, "snapshot": self._snapshot()}
             case {"do": "lock-down", "on": bool(on), "reason": str(reason), **rest} if not rest:
-                if not 1 <= len(reason) <= _MOST_REASON:
-                    return _refusal(f"a lock-down needs a reason of 1 to {_MOST_REASON} characters")
+                if not (reason.strip() and reason.isprintable() and len(reason) <= _MOST_REASON):
+                    return _refusal(
+                        f"a lock-down needs a reason: at most {_MOST_REASON} characters that can be printed, and not only blanks"
+                    )
                 self._post(LockDownSet(on=on, by=_user_name(uid), reason=reason))
                 return {"ok": True}
             case {"ask": "order", **rest} if not rest and self._staff is not None:

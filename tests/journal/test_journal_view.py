@@ -9,7 +9,8 @@ import pytest
 
 from agent import cli
 from agent.core import envelope
-from agent.core.events import EventType
+from agent.core.events import EVENTS, Event, EventType, Value
+from agent.diagnostics.journal_line import TELLING
 from agent.drivers.journal import SqliteJournal
 from tests.journal.test_chain import verify_as_another_maker
 from tests.sim.clock import StandingClock
@@ -148,3 +149,69 @@ def test_a_file_that_is_no_journal_is_said_in_one_sentence(tmp_path: Path, ask: 
         assert (code, out) == (1, "")
         assert err.startswith("gate-agent: ")
         assert err.count("\n") == 1
+
+
+# --- what a line says -------------------------------------------------------------------------------------------------------------
+
+
+def shown(folder: Path, ask: Ask, *events: Event, words: tuple[str, ...] = ()) -> list[str]:
+    """The lines of these events, without the first row."""
+    journal = SqliteJournal(folder / "journal.db", site="hk", gate="gate-1", simulation=False, clock=CLOCK)
+    journal.commit(list(events))
+    journal.close()
+    code, out, _ = ask("show", "--file", str(folder / "journal.db"), "-n", str(len(events)), *words)
+    assert code == 0
+    return out.splitlines()
+
+
+def test_the_table_names_every_kind_of_event_and_only_fields_that_it_has() -> None:
+    assert set(TELLING) == set(EventType)
+    assert {
+        kind: set(names) - EVENTS[kind].fields.keys() for kind, names in TELLING.items() if set(names) - EVENTS[kind].fields.keys()
+    } == {}
+    assert [kind for kind, spec in EVENTS.items() if spec.fields and not TELLING[kind]] == []
+
+
+@pytest.mark.parametrize("kind", EventType)
+def test_every_kind_of_event_says_what_it_is_about(tmp_path: Path, ask: Ask, kind: EventType) -> None:
+    (line,) = shown(tmp_path, ask, event(kind, CLOCK.now()))
+    assert kind in line
+    assert [name for name in TELLING[kind] if f" {name}=" not in line] == []
+
+
+def test_a_lock_down_says_on_or_off_who_and_why(tmp_path: Path, ask: Ask) -> None:
+    fields: list[dict[str, Value]] = [{"on": True, "by": "wong", "reason": "lost badge"}, {"on": False, "by": "lee", "reason": "found"}]
+    lines = shown(tmp_path, ask, *(event(EventType.LOCK_DOWN, CLOCK.now(), **each) for each in fields))
+    assert [line.split("lane.lock_down")[1].strip() for line in lines] == [
+        "on=true by=wong reason=lost badge",
+        "on=false by=lee reason=found",
+    ]
+
+
+def test_a_roster_that_was_loaded_says_which_and_until_when(tmp_path: Path, ask: Ask) -> None:
+    loaded = event(EventType.ROSTER_LOADED, CLOCK.now(), version=7, people=12, pack="mtcnn-dlib-1", expires=1_790_000_000)
+    (line,) = shown(tmp_path, ask, loaded)
+    assert "version=7 people=12 pack=mtcnn-dlib-1" in line
+    assert line.endswith("expires=2026-09-21T14:13:20Z")
+
+
+@pytest.mark.parametrize("words", [(), ("--all-fields",)])
+def test_no_text_of_others_speaks_to_the_terminal(tmp_path: Path, ask: Ask, words: tuple[str, ...]) -> None:
+    (line,) = shown(tmp_path, ask, event(EventType.LOCK_DOWN, CLOCK.now(), reason="a\x1b[2Jb\x9bc\nd\u202ee"), words=words)
+    assert "reason=a\\x1b[2Jb\\x9bc\\nd\\u202ee" in line
+    assert line.isprintable()
+
+
+def test_a_verification_can_be_read_by_a_program(file: Path, ask: Ask) -> None:
+    code, out, _ = ask("verify", "--json", "--file", str(file))
+    told = json.loads(out)
+    assert (code, told["ok"], told["verified"], told["last"], told["fault"]) == (0, True, 2501, 2501, None)
+    changed(file)
+    code, out, _ = ask("verify", "--json", "--file", str(file))
+    told = json.loads(out)
+    assert (code, told["ok"], told["verified"], told["fault"]) == (1, False, 710, "row 711 is not what was written")
+
+
+def test_the_newest_rows_can_be_read_by_a_program(file: Path, ask: Ask) -> None:
+    code, out, _ = ask("show", "--json", "-n", "2", "--file", str(file))
+    assert (code, [each["data"]["fields"]["detail"] for each in json.loads(out)["rows"]]) == (0, ["n 2489", "n 2490"])

@@ -40,7 +40,8 @@ def test_a_lock_down_reaches_the_mailbox_with_who_and_why(served: Path, posted: 
 
 @pytest.mark.parametrize(
     "request_",
-    [{}, {"ask": "templates"}, {"do": "open"}, {"do": "lock-down", "on": 1, "reason": "x"}, {"do": "lock-down", "on": True, "reason": ""}],
+    [{}, {"ask": "templates"}, {"do": "open"}, {"do": "lock-down", "on": 1, "reason": "x"}, {"do": "lock-down", "on": True, "reason": ""}]
+    + [{"do": "lock-down", "on": True, "reason": reason} for reason in ("  ", "\x1b[2J", "a\nb", "a\u202eb", "x" * 201)],
 )
 def test_anything_else_is_refused_with_a_sentence(served: Path, posted: list[Input], request_: dict[str, object]) -> None:
     with pytest.raises(ControlSocketError, match="the agent refuses: "):
