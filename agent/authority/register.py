@@ -54,7 +54,7 @@ _ADVICE: Final[Mapping[str, str]] = MappingProxyType(
         "SQLITE_FULL": "the disk is full: make room, then try again; the register is as it was before",
         "SQLITE_IOERR": "the disk is full or fails: make room or look at the disk, then try again; the register is as it was before",
         "SQLITE_READONLY": "it may not be written: mend the rights of file and folder, or mount the disk for writing",
-        "SQLITE_CANTOPEN": "it cannot be opened: mend the rights of file and folder, and make room on the disk",
+        "SQLITE_CANTOPEN": "it cannot be opened: mend the rights of file and folder, make room, or mount the disk for writing",
         "SQLITE_PERM": "it cannot be opened: mend the rights of file and folder",
         "SQLITE_AUTH": "it cannot be opened: mend the rights of file and folder",
         "SQLITE_CORRUPT": "the file is damaged: keep it, restore it from the backup, then suspend and remove again who was since",

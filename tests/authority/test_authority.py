@@ -384,18 +384,18 @@ def test_an_export_deletes_nothing_that_it_did_not_write(released: Authority, tm
     stick = tmp_path / "stick"
     theirs = {
         stick / "metadata" / "x.json": b"{}",
-        stick / "metadata" / "9.enrol.json": b"another's",
+        stick / "metadata" / "1.enrol.json": b"another's",
         stick / "targets" / "2025" / "old.cbor": b"old",
         stick / "targets" / "enrol" / "other.cbor": b"other",
     }
     for file, content in theirs.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-    for version in range(1, 5):
-        assert released.export(stick) == version
+    for version in range(2, 6):
         released.release(Defaults(), now_s=NOW_S)
+        assert released.export(stick) == version
     assert {file: file.read_bytes() for file in theirs} == theirs
-    assert sorted(f.name for f in (stick / "metadata").glob("*.snapshot.json")) == ["3.snapshot.json", "4.snapshot.json"]
+    assert sorted(f.name for f in (stick / "metadata").glob("*.snapshot.json")) == ["4.snapshot.json", "5.snapshot.json"]
 
 
 def test_another_authoritys_release_is_not_replaced(released: Authority, tmp_path: Path) -> None:

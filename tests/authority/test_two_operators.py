@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -66,6 +67,27 @@ def test_releases_at_once_come_one_after_the_other(folder: Path) -> None:
         releases = list(pool.map(lambda _: opened(folder).release(Defaults(), now_s=NOW_S).version, range(4)))
     assert sorted(releases) == [1, 2, 3, 4]
     assert opened(folder).repository.version() == 4
+
+
+@pytest.mark.parametrize("command", ["release", "rotate", "export", "calibrate"])
+def test_what_is_signed_is_changed_by_one_command_at_a_time(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    opened(folder).release(Defaults(), now_s=NOW_S)
+    commands: dict[str, Callable[[Authority], object]] = {
+        "release": lambda authority: authority.release(Defaults(), now_s=NOW_S),
+        "rotate": lambda authority: authority.rotate("enrol", None, passphrase=SECRET, now_s=NOW_S),
+        "export": lambda authority: authority.export(tmp_path / "out"),
+        "calibrate": lambda authority: authority.keep_measurement(None),
+    }
+    with ThreadPoolExecutor(1) as pool:
+        with locked(folder, "release"):
+            done = pool.submit(commands[command], opened(folder))
+            said, deadline = "", time.monotonic() + 20
+            while "waiting for 'gate-roster release'" not in said and not done.done() and time.monotonic() < deadline:
+                said += capsys.readouterr().err
+            assert (done.done(), said.count("\n")) == (False, 1)
+        done.result(timeout=20)
 
 
 def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
