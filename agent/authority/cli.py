@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 it could not be done; 2 wrong use; 3 done, but somebody wa
 """
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -54,6 +55,9 @@ _BAR_WIDTH = 30
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):  # a name that this terminal's letters cannot show must not end a command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = options.command
     try:

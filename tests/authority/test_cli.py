@@ -195,3 +195,11 @@ def test_a_release_of_nobody_and_one_by_a_clock_that_was_set_back_are_published_
     now_s = cli.time.time()  # type: ignore[attr-defined]
     monkeypatch.setattr(cli.time, "time", lambda: now_s - 86_400)  # type: ignore[attr-defined]
     assert "one of the two is wrong; mend the clock" in shell("release")[2]
+
+
+def test_a_name_that_the_terminal_cannot_show_ends_no_command(tmp_path: Path) -> None:
+    strict = {"PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "1"}
+    run = [sys.executable, "-m", "agent.authority.cli", "init", tmp_path / "深圳\N{WAVING HAND SIGN}"]
+    made = subprocess.run(run, check=False, capture_output=True, text=True, env=strict)
+    assert (made.returncode, made.stderr) == (0, "")
+    assert "\\u6df1\\u5733\\U0001f44b is the authority of site 'site'" in made.stdout
