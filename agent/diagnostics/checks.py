@@ -8,14 +8,14 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from agent.clock import SystemClock
 from agent.config import Config, PadMode
 from agent.core.moment import ClockQuality
+from agent.diagnostics.findings import Finding, Gate, Health
+from agent.diagnostics.roster_checks import arrivals, in_force
 from agent.drivers.control_socket import ControlSocketError, ask
 from agent.drivers.staff_desk import StaffKeyError, fingerprint, read_public
 from agent.plan import Verdict, plan
@@ -24,29 +24,6 @@ from models.pack import Pack, PadPack, open_pack, open_pad_pack
 
 LEAST_FREE_MB = 500  # about 1 M events and a roster of 100,000 people beside the packs
 _BROKER_PATIENCE_S = 2.0
-
-
-class Health(StrEnum):
-    OK = "ok"
-    LOOK = "look"  # works, but somebody should look
-    MEND = "mend"  # the lane cannot do its work
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    check: str
-    health: Health
-    found: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What the checks look at; `snapshot` is None where no agent answers."""
-
-    config: Config
-    simulation: bool
-    snapshot: Mapping[str, Any] | None
 
 
 def look(config: Config, *, simulation: bool) -> tuple[Finding, ...]:
@@ -148,4 +125,14 @@ def _existing(folder: Path) -> Path:
     return next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
 
 
-CHECKS: tuple[Callable[[Gate], tuple[Finding, ...]], ...] = (_service, _parts, _models, _disk, _clock, _broker, _staff)
+CHECKS: tuple[Callable[[Gate], tuple[Finding, ...]], ...] = (
+    _service,
+    _parts,
+    _models,
+    in_force,
+    arrivals,
+    _disk,
+    _clock,
+    _broker,
+    _staff,
+)

@@ -6,7 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from agent.config import load
-from agent.diagnostics.checks import Finding, Health, look
+from agent.diagnostics.checks import look
+from agent.diagnostics.findings import Finding, Health
+from agent.diagnostics.journal_line import harmless
 
 _MARKS = {Health.OK: "ok  ", Health.LOOK: "LOOK", Health.MEND: "MEND"}
 
@@ -30,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
 def _print(findings: tuple[Finding, ...]) -> None:
     width = max(len(finding.check) for finding in findings)
     for finding in findings:
-        print(f"{_MARKS[finding.health]}  {finding.check:<{width}}  {finding.found}")
+        print(f"{_MARKS[finding.health]}  {finding.check:<{width}}  {harmless(finding.found)}")
         if finding.remedy and finding.health is not Health.OK:
-            print(f"      {'':<{width}}  -> {finding.remedy}")
+            print(f"      {'':<{width}}  -> {harmless(finding.remedy)}")
     mend = sum(finding.health is Health.MEND for finding in findings)
     look_at = sum(finding.health is Health.LOOK for finding in findings)
     print(f"\n{mend} to mend, {look_at} to look at, {len(findings) - mend - look_at} in order.")

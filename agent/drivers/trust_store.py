@@ -13,11 +13,12 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import quote
 
 from agent.drivers.lock_down_file import LockDownFile, sync_folder
 from agent.roster.errors import Reason, RosterError
@@ -200,6 +201,30 @@ class TrustStore:
             except sqlite3.Error as error:
                 self._shut(error)
                 raise _fault(self._path, error) from error
+
+
+def read_stored(path: Path) -> tuple[Stored | None, Floors]:
+    """What a trust.db holds, read beside a running agent or without one; changes nothing. (None, NO_FLOORS) where there is no file.
+
+    Raises:
+        RosterError: DAMAGED_STORE.
+    """
+    try:
+        path.lstat()
+        # Without a -wal nobody has it open; SQLite would lay one there, which a reader without the right to write cannot.
+        alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro{alone}", uri=True, isolation_level=None)) as connection:
+            _check(connection, path)
+            connection.execute("BEGIN")  # one consistent view
+            row = connection.execute("SELECT version, slot FROM roster").fetchone()
+            if row is None:
+                return None, _floors(connection)
+            document = path.with_name(_DOCUMENTS[row[1]])
+            return Stored(version=row[0], document=document, metadata=MappingProxyType(_metadata(connection))), _floors(connection)
+    except FileNotFoundError:
+        return None, NO_FLOORS
+    except (OSError, sqlite3.Error, RosterError) as error:
+        raise _fault(path, error) from error
 
 
 def _slot(connection: sqlite3.Connection) -> int | None:

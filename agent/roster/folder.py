@@ -74,14 +74,18 @@ class FolderRepository(Repository):
     def document(self, url: str, length: int) -> Path:
         self.last = (url, b"")
         if self._copy is None:
+            os.close(self._descriptor(url))
             return self._folder / url
         _copy(self.fetch(url), self._copy, url=url, length=length)
         return self._copy
 
     def _fetch(self, url: str) -> Iterator[bytes]:
+        return _chunks(self._descriptor(url))
+
+    def _descriptor(self, url: str) -> int:
         path = self._folder / url
         try:
-            return _chunks(open_plain(path, follow_links=False))
+            return open_plain(path, follow_links=False)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DownloadHTTPError(f"{path} is not there", _NOT_FOUND) from error
         except OSError as error:
