@@ -270,9 +270,13 @@ class Authority:
             try:
                 public = keys.generate(folder, {role: quorum}, generation=generation, passphrase=passphrase)
                 self.repository.appoint(role, public[role], quorum, now_s=now_s)
-            except BaseException:
+            except BaseException as error:
                 if not keys.ids_of(folder, role, generation) & self.repository.key_ids(role):
                     keys.delete_generation(folder, role, generation)
+                if isinstance(error, OSError):
+                    raise AuthorityError(
+                        f"{self.folder} cannot be written ({error.strerror}); make room or mend its rights, then rotate '{role}' again"
+                    ) from error
                 raise
         return quorum
 

@@ -82,12 +82,15 @@ class Register:
 
     @classmethod
     def create(cls, file: Path) -> "Register":
-        with _explained(file), closing(sqlite3.connect(file)) as connection:
-            file.chmod(0o600)
-            connection.executescript(
-                f"PRAGMA journal_mode = WAL; BEGIN; {_SCHEMA} {_FACTS} PRAGMA application_id = {APPLICATION_ID};"
-                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-            )
+        try:
+            with closing(sqlite3.connect(file)) as connection:
+                file.chmod(0o600)
+                connection.executescript(
+                    f"PRAGMA journal_mode = WAL; BEGIN; {_SCHEMA} {_FACTS} PRAGMA application_id = {APPLICATION_ID};"
+                    f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
+        except sqlite3.Error as error:
+            raise RegisterError(f"{file} cannot be made ({error}); make room, or mend the rights of its folder") from error
         return cls(file)
 
     @contextmanager

@@ -131,7 +131,7 @@ def test_a_rotation_that_cannot_end_leaves_no_key_behind(tmp_path: Path, monkeyp
 
     with monkeypatch.context() as broken:
         broken.setattr(repositories, "write_whole", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(AuthorityError, match="No space left"):
             opened(folder).rotate(role, None, passphrase=None, now_s=NOW_S)
     assert {file.name for file in (folder / "keys").iterdir()} == before
     assert opened(folder).release(Defaults(), now_s=NOW_S).version == 1
@@ -150,7 +150,7 @@ def test_a_rotation_of_root_that_was_cut_between_its_two_files_is_mended_by_the_
 
     with monkeypatch.context() as broken:
         broken.setattr(repositories, "write_whole", full_at_targets)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(AuthorityError, match="No space left"):
             opened(folder).rotate("root", None, passphrase=None, now_s=NOW_S)
     assert (folder / "keys" / "root-2-1.pem").exists()  # they are in force
     opened(folder).rotate("root", None, passphrase=None, now_s=NOW_S)

@@ -134,3 +134,8 @@ def test_a_register_of_a_later_version_is_not_touched(authority: Authority) -> N
         connection.executescript("PRAGMA user_version = 9;")
     with pytest.raises(RegisterError, match="written by a newer version"):
         authority.register.remove("p0001")
+
+
+def test_a_register_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
+    with no_room(), pytest.raises(RegisterError, match=r"register\.db cannot be made \(.*make room"):
+        Register.create(tmp_path / "register.db")
