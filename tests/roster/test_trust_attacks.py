@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from agent.authority.keys import KeyRing, Quorum
+from agent.authority.keys import KeyRing, Quorum, ids_of
 from agent.authority.repository import Repository
 from agent.authority.synthetic import DAY_S, SyntheticAuthority
 from agent.core.inputs import RosterLoaded
@@ -167,12 +167,13 @@ class StolenRing(KeyRing):
     def __init__(self, folder: Path, *, stolen: str, ours: KeyRing) -> None:
         super().__init__(folder, passphrase=lambda _what: b"")
         self._stolen = stolen
+        self._stolen_ids = ids_of(folder, stolen, 1)
         self._ours = ours
 
     def signers(self, role: str, *, key_ids: set[str], threshold: int) -> tuple[CryptoSigner, ...]:
         if role != self._stolen:
             return self._ours.signers(role, key_ids=key_ids, threshold=threshold)
-        return tuple(self._open(file) for file in self._folder.glob(f"{role}-1-*.pem"))
+        return super().signers(role, key_ids=self._stolen_ids, threshold=1)
 
 
 @pytest.mark.parametrize("role", ["enrol", "timestamp", "snapshot"])
