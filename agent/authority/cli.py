@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -30,7 +31,7 @@ from agent.core.topics import is_name
 from agent.errors import GateError, UsageError
 from agent.roster.document import TemplateForm
 from agent.vision.sampler import Sampler
-from models.errors import ModelError
+from models.errors import ModelError, PackMissingError
 from models.manifest import Manifest
 from models.pack import find_pack, list_packs, open_pack, read_manifest
 from models.places import built_folder, manifests_folder
@@ -223,12 +224,14 @@ def _rotate(options: argparse.Namespace) -> int:
 
 def _check_pack(name: str) -> None:
     """Raises UsageError: no pack of that name is known or built here, or it recognises no faces."""
-    folders = (manifests_folder(), built_folder())
+    folders: tuple[Path, ...] = (manifests_folder(),)
+    with suppress(PackMissingError):  # an authority may be made before any pack is built
+        folders = (built_folder(), *folders)
     known = [each.name for each in list_packs(folders)]
     if name not in known:
         raise UsageError(f"--pack {name!r} is no pack that is known here; one of: {', '.join(sorted(set(known)))}")
     try:
-        read_manifest(find_pack(name, folders[::-1]))
+        read_manifest(find_pack(name, folders))
     except ModelError as error:
         raise UsageError(f"--pack {name!r} makes no templates: {error}") from error
 

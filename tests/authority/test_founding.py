@@ -16,6 +16,7 @@ from agent.authority.keys import KEYED_ROLES, SINGLE
 from agent.authority.lock import FILE
 from agent.authority.register import Register
 from agent.settings import ConfigError
+from models.errors import PackMissingError
 from tests.authority.test_authority import BOUND, NOW_S, Defaults, enrol
 
 
@@ -94,6 +95,14 @@ def test_a_pack_that_cannot_enrol_anybody_is_refused_at_once(
     assert cli.main(["init", str(tmp_path / "a"), "--pack", pack]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
+
+
+def test_an_authority_may_be_made_where_no_pack_is_built_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Path:
+        raise PackMissingError("no folder of model packs")
+
+    monkeypatch.setattr(cli, "built_folder", none)
+    assert cli.main(["init", str(tmp_path / "a"), "--pack", "mobilefacenet"]) == 0
 
 
 def test_ctrl_c_says_what_holds_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
