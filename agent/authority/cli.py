@@ -21,7 +21,7 @@ from agent.authority.errors import AuthorityError
 from agent.authority.keys import KEYED_ROLES, OPERATORS, SINGLE, Quorum
 from agent.authority.lock import WAIT_S, locked
 from agent.authority.passphrase import existing, new
-from agent.authority.people import enrol
+from agent.authority.people import Enrolment, enrol
 from agent.authority.plan import NAME_RULE
 from agent.authority.register import Bound
 from agent.biometrics.quality import Bounds
@@ -123,7 +123,7 @@ def _enrol_alone(options: argparse.Namespace, authority: Authority) -> int:
     sampler = Sampler(pack, _bounds(manifest))
     bound = Bound(pack=pack.id, form=TemplateForm(length=manifest.embedder.template_length, metric=Metric(manifest.embedder.metric)))
     bar = _Bar(show=sys.stderr.isatty() and not options.json)
-    done = enrol(
+    people = enrol(
         authority,
         options.folder,
         sampler=sampler,
@@ -132,14 +132,23 @@ def _enrol_alone(options: argparse.Namespace, authority: Authority) -> int:
         now_s=int(time.time()),
         progress=bar.show,
     )
-    bar.end()
-    _print(options, report.enrolment_text(done), report.enrolment_json(done))
+    done: list[Enrolment] = []
+    is_whole = False
+    try:
+        done.extend(people)
+        is_whole = True
+    finally:
+        bar.end()
+        if is_whole or done:  # what was done before Ctrl-C, or an error, is in the register: it is reported too
+            _print(options, report.enrolment_text(done, is_whole=is_whole), report.enrolment_json(done, is_whole=is_whole))
     return EXIT_REFUSED if any(each.refused for each in done) else 0
 
 
 def _list(options: argparse.Namespace) -> int:
-    people = _open(options).register.people()
-    _print(options, report.people_text(people), report.people_json(people))
+    authority = _open(options)
+    people = authority.register.people()
+    offset = authority.plan.site.utc_offset_minutes
+    _print(options, report.people_text(people, utc_offset_minutes=offset), report.people_json(people))
     return 0
 
 
@@ -274,10 +283,10 @@ def _warn(sentence: str) -> None:
 
 def _print(options: argparse.Namespace, text: Iterable[str], data: dict[str, object]) -> None:
     if options.json:
-        print(json.dumps(data, ensure_ascii=False))
+        print(json.dumps(data))  # in ASCII: a file's name may hold what no terminal's letters can show
         return
     for line in text:
-        print(line)
+        print(report.printable(line))
 
 
 class _Bar:
@@ -289,7 +298,7 @@ class _Bar:
     def show(self, done: int, of: int, name: str) -> None:
         if self._on:
             filled = _BAR_WIDTH * done // max(of, 1)
-            print(f"\r[{'#' * filled:<{_BAR_WIDTH}}] {done}/{of} {name:<40.40}", end="", file=sys.stderr, flush=True)
+            print(f"\r[{'#' * filled:<{_BAR_WIDTH}}] {done}/{of} {report.printable(name):<40.40}", end="", file=sys.stderr, flush=True)
 
     def end(self) -> None:
         if self._on:

@@ -1,7 +1,7 @@
 """From one person's pictures to the samples that serve, each refusal with its reason and what to do.
 
-A picture is refused where it cannot serve: unreadable, no face, several faces, unfit (too small, turned, blurred, dark, bright), or unlike
-the person's other pictures.
+A picture is refused where it cannot serve: unreadable, no face, several faces, unfit (too small, turned, blurred, dark, bright), the same
+shot as another, or unlike the person's other pictures. Where the pictures fall into groups, nobody can know which is the person.
 """
 
 from collections.abc import Mapping
@@ -14,25 +14,20 @@ import cv2
 import numpy as np
 
 from agent.authority.errors import PictureError
-from agent.biometrics.comparison import distance_table
-from agent.biometrics.template import Metric, comparable
+from agent.authority.one_person import Group, groups, is_one_person, same_shots
+from agent.authority.person_file import FILE
+from agent.authority.picture_file import read_picture
+from agent.biometrics.template import Metric
 from agent.core.inputs import SampleFault, SampleQuality
 from agent.roster.document import REFERENCES_MAX
 from agent.vision.frame import U8
 from agent.vision.sampler import Sample
+from models.errors import ImageError
 
-PICTURE_BYTES_MAX: Final = 64 * 2**20
 SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 SECOND_FACE: Final = 0.5
 """A second face of this part of the largest one's size makes it uncertain whose picture it is; a smaller one is a bystander."""
-
-UNLIKE: Final = 1.5
-"""Distance of a picture to the nearest other of the same person, over the pack's plain threshold, from which it shows somebody else."""
-
-SAME_PICTURE: Final = 0.01
-"""Distance of two pictures, over the pack's plain threshold, up to which they are one picture twice. A copy is 0, the same picture saved
-with less quality 0.06 and more; the nearest two of 867 people 0.18 and, by another pack's cosine, 0.018."""
 
 FRAME: Final = 0.25
 """Width of the rim that is put around a picture, in its longer side."""
@@ -82,37 +77,70 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Portraits:
-    """A person's pictures. samples: those that serve, by file."""
+    """A person's pictures.
+
+    Attributes:
+        samples: of the pictures that serve, by file; none where `groups` are several.
+        passed_over: other files and folders, which nobody looked at.
+        groups: what hangs together, where that is not one person.
+    """
 
     pictures: tuple[Picture, ...]
     samples: Mapping[str, Sample]
+    passed_over: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
 
 
-def portraits(folder: Path, sampler: Sampler, *, same_face: float) -> Portraits:
-    """Look at every picture in a person's folder. same_face: the pack's plain threshold, a distance."""
+def portraits(folder: Path, sampler: Sampler, *, same_face: float, same_person: tuple[str, ...] = ()) -> Portraits:
+    """Look at every picture in a person's folder.
+
+    same_face: the pack's plain threshold, a distance. same_person: files of which somebody has said that they show one person.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
     pictures, samples = [], {}
-    for file in sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES):
+    files = sorted(each for each in folder.iterdir() if each.name != FILE and not each.name.startswith("."))
+    for file in (each for each in files if _is_picture(each)):
         sample, reason = _sample(file, sampler)
         pictures.append(Picture(file.name, None if sample is None else sample.quality, reason))
         if sample is not None and reason is None:
             samples[file.name] = sample
-    refused = _copies(samples, metric=sampler.metric, limit=SAME_PICTURE * same_face)
-    others = {name: sample for name, sample in samples.items() if name not in refused}
-    refused |= _strangers(others, metric=sampler.metric, limit=UNLIKE * same_face)
+    templates = {name: sample.template for name, sample in samples.items()}
+    shots = same_shots(templates, metric=sampler.metric, threshold=same_face)
+    refused = {name: f"the same shot as '{earlier}'; take another one" for name, earlier in shots.items()}
+    others = {name: template for name, template in templates.items() if name not in refused}
+    found = groups(others, metric=sampler.metric, threshold=same_face, same=same_person)
+    if is_one_person(found):
+        refused |= {name: "unlike the person's other pictures; check whose it is" for group in found[1:] for name in group.files}
+        found = ()
+    else:
+        refused |= {name: f"of group {number}, unlike the others" for number, group in enumerate(found, start=1) for name in group.files}
     largest_first = sorted(samples.keys() - refused.keys(), key=lambda name: -samples[name].quality.eye_distance_px)
     refused |= dict.fromkeys(largest_first[REFERENCES_MAX:], f"not needed: the {REFERENCES_MAX} larger ones serve")
     return Portraits(
         pictures=tuple(replace(p, reason=refused.get(p.file, p.reason)) for p in pictures),
         samples=MappingProxyType({name: sample for name, sample in samples.items() if name not in refused}),
+        passed_over=tuple(each.name for each in files if not _is_picture(each)),
+        groups=found,
     )
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES
 
 
 def _sample(file: Path, sampler: Sampler) -> tuple[Sample | None, str | None]:
     """The largest face of a picture, and why it does not serve."""
     try:
-        image = read_picture(file)
+        return _looked_at(read_picture(file), sampler)
     except PictureError as error:
         return None, str(error)
+    except (ImageError, cv2.error) as error:  # of this picture alone; the others are looked at
+        return None, f"it cannot be looked at ({error}); save it again as JPEG or PNG"
+
+
+def _looked_at(image: U8, sampler: Sampler) -> tuple[Sample | None, str | None]:
     found = sampler.sample_faces(_framed(image))
     if not found:
         return None, REMEDIES[SampleFault.TOO_FAR] if _is_small(
@@ -144,45 +172,3 @@ def _is_cut_off(sample: Sample, image: U8) -> bool:
     room = CUT_OFF * sample.quality.eye_distance_px
     places = sample.landmarks - rim
     return bool((places < room).any() or (places[:, 0] > image.shape[1] - room).any() or (places[:, 1] > image.shape[0] - room).any())
-
-
-def _copies(samples: Mapping[str, Sample], *, metric: Metric, limit: float) -> dict[str, str]:
-    """Pictures that are there already under another file's name. A copy says nothing new, and makes a person look easier to know."""
-    names = list(samples)
-    if len(names) < 2:  # noqa: PLR2004  a pair
-        return {}
-    table = comparable(np.stack([sample.template for sample in samples.values()]), metric)
-    apart = distance_table(table, table, metric=metric)
-    found: dict[str, str] = {}
-    for number, name in enumerate(names):
-        earlier = next((other for place, other in enumerate(names[:number]) if apart[number, place] <= limit and other not in found), None)
-        if earlier is not None:
-            found[name] = f"the same picture as '{earlier}'; take another one"
-    return found
-
-
-def _strangers(samples: Mapping[str, Sample], *, metric: Metric, limit: float) -> dict[str, str]:
-    """Pictures that show somebody else than the person's others. Of two that differ nobody knows which is right: both are refused."""
-    if len(samples) < 2:  # noqa: PLR2004  a pair
-        return {}
-    table = comparable(np.stack([sample.template for sample in samples.values()]), metric)
-    apart = distance_table(table, table, metric=metric)
-    np.fill_diagonal(apart, np.inf)
-    nearest = zip(samples, apart.min(axis=1).tolist(), strict=True)
-    return {name: f"unlike the person's other pictures (distance {d:.2f}); check whose it is" for name, d in nearest if d > limit}
-
-
-def read_picture(file: Path) -> U8:
-    """A picture as uint8 (h, w, 3) BGR, upright as its EXIF says. Raises PictureError in the words of a report."""
-    try:
-        if file.stat().st_size > PICTURE_BYTES_MAX:
-            raise PictureError(f"the file is larger than {PICTURE_BYTES_MAX >> 20} MB; save it smaller")
-        data = np.frombuffer(file.read_bytes(), dtype=np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except OSError as error:
-        raise PictureError(f"the file cannot be read ({error.strerror})") from error
-    except cv2.error:
-        image = None
-    if image is None:
-        raise PictureError("the file is no picture that can be read; save it again as JPEG or PNG")
-    return np.asarray(image, dtype=np.uint8)

@@ -13,8 +13,8 @@ _SHORT: Final = 10
 """People up to whom the list is seen at a glance."""
 
 
-def enrolment_text(done: Sequence[Enrolment]) -> Iterator[str]:
-    """One block for each person: what became of them, then each picture."""
+def enrolment_text(done: Sequence[Enrolment], *, is_whole: bool = True) -> Iterator[str]:
+    """One block for each person: what became of them, then each picture. is_whole: everybody in the folder was looked at."""
     width = max((len(p.file) for each in done for p in each.pictures), default=0)
     for each in done:
         yield f"{each.person}: {_became(each)}"
@@ -25,6 +25,8 @@ def enrolment_text(done: Sequence[Enrolment]) -> Iterator[str]:
             yield f"    warning: {warning}"
     yield from _to_look_at(done)
     refused = sum(each.refused is not None for each in done)
+    if not is_whole:
+        yield "cut short: others in the folder were not looked at; run it again"
     yield f"{len(done) - refused} enrolled, {refused} refused; to bring them to the gates: gate-roster release, then gate-roster export DIR"
 
 
@@ -58,8 +60,9 @@ def _figures(quality: SampleQuality | None) -> str:
     return f"eyes {quality.eye_distance_px:4.0f} px  yaw {quality.yaw:+.2f}  blur {quality.blur:5.0f}  light {quality.brightness:3.0f}"
 
 
-def enrolment_json(done: Sequence[Enrolment]) -> dict[str, object]:
+def enrolment_json(done: Sequence[Enrolment], *, is_whole: bool = True) -> dict[str, object]:
     return {
+        "whole": is_whole,
         "enrolled": sum(each.refused is None for each in done),
         "refused": sum(each.refused is not None for each in done),
         "people": [
@@ -91,10 +94,11 @@ def enrolment_json(done: Sequence[Enrolment]) -> dict[str, object]:
     }
 
 
-def people_text(people: Sequence[Person]) -> Iterator[str]:
-    width = max((len(person.id) for person in people), default=0)
+def people_text(people: Sequence[Person], *, utc_offset_minutes: int) -> Iterator[str]:
+    """Days are the site's, as in person.toml."""
+    width, offset_s = max((len(person.id) for person in people), default=0), utc_offset_minutes * 60
     for person in people:
-        dates = f"{day(person.not_before_s)} to {day(person.not_after_s - 1)}"
+        dates = f"{day(person.not_before_s + offset_s)} to {day(person.not_after_s - 1 + offset_s)}"
         yield f"{person.id:<{width}}  {person.status:<9}  {dates}  {len(person.quality)} picture(s)  {', '.join(person.levels)}"
     yield f"{len(people)} people"
 
@@ -135,6 +139,11 @@ def published_json(published: Published) -> dict[str, object]:
         "expires": published.times.expires_s,
         "renew_before": published.valid_until_s,
     }
+
+
+def printable(text: str) -> str:
+    """One line for a terminal: a file's name may hold a line feed, or what would move the cursor."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 def day(seconds: int) -> str:

@@ -88,7 +88,15 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 # Each third-party name, and the only places that may import it.
 THIRD_PARTIES: Mapping[str, tuple[str, ...]] = {
     "numpy": ("models", "agent.biometrics", "agent.vision", "agent.roster", "agent.drivers", "agent.authority", "agent.diagnostics"),
-    "cv2": ("models", "agent.vision", "agent.drivers.camera_sources", "agent.pictures", "agent.authority.enrolment", "agent.diagnostics"),
+    "cv2": (
+        "models",
+        "agent.vision",
+        "agent.drivers.camera_sources",
+        "agent.pictures",
+        "agent.authority.enrolment",
+        "agent.authority.picture_file",
+        "agent.diagnostics",
+    ),
     "onnxruntime": ("models.session",),
     "onnx": ("models.build",),
     "joblib": ("models.build",),

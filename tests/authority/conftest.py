@@ -1,6 +1,8 @@
 """An authority in a folder, the built pack, and pictures made from the two portraits that come with packages."""
 
 import importlib.util
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,11 +64,11 @@ def faces() -> dict[str, U8]:
     return {name: np.asarray(cv2.imread(str(file)), dtype=np.uint8) for name, file in files.items()}
 
 
-def moved(image: U8, *, scale: float = 1.0, x: float = 0.0, y: float = 0.0, light: float = 1.0) -> U8:
-    """A picture as if it had been taken from a little elsewhere."""
+def moved(image: U8, *, scale: float = 1.0, x: float = 0.0, y: float = 0.0, light: float = 1.0, wide: float = 1.0) -> U8:
+    """A picture as if it had been taken from a little elsewhere. wide: of the head; another one makes it another shot."""
     height, width = image.shape[:2]
-    matrix = np.array([[scale, 0, x], [0, scale, y]])
-    out = cv2.warpAffine(image, matrix, (int(width * scale), int(height * scale)), borderMode=cv2.BORDER_REPLICATE)
+    matrix = np.array([[scale * wide, 0, x], [0, scale, y]])
+    out = cv2.warpAffine(image, matrix, (int(width * scale * wide), int(height * scale)), borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(np.clip(out * light, 0, 255), dtype=np.uint8)
 
 
@@ -74,9 +76,20 @@ def three(image: U8) -> dict[str, U8]:
     """Three pictures of one person."""
     return {
         "1.png": moved(image, scale=1.2),
-        "2.png": moved(image, scale=1.35, x=6, y=4, light=0.9),
-        "3.jpg": moved(image, scale=1.5, x=-5, light=1.05),
+        "2.png": moved(image, scale=1.4, x=6, y=4, light=0.9, wide=0.82),
+        "3.jpg": moved(image, scale=1.2, x=-5, light=1.05, wide=1.25),
     }
+
+
+def one_bit_png(width: int, height: int) -> bytes:
+    """A small file that says that it is a large picture."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = zlib.compress(bytes((1 + (width + 7) // 8) * min(height, 64)))
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 @pytest.fixture
