@@ -3,17 +3,13 @@
 import argparse
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Protocol, cast
 
-from agent.errors import GateError
-from firmware_bridge.errors import BridgeError
-from models.errors import ModelError
-
-STOPPED_BY_PERSON = 130  # the shell's own code for an interrupted command
+from agent import program
 
 
 class CommandModule(Protocol):
@@ -57,25 +53,11 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 1 (failed, one sentence on standard error) or 2 (wrong use)."""
+    """Run one command; agent.program says which exit code it ends with."""
     words = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in words if not word.startswith("-")), "")
-    args = build_parser(chosen).parse_args(words)
-    return report_errors(lambda: _module(COMMANDS[args.command]).run(args), program="gate-agent")
-
-
-def report_errors(command: Callable[[], int], *, program: str) -> int:
-    """Run a command and turn our own errors into a sentence and an exit code; used by all three programs."""
-    try:
-        return command()
-    except (GateError, ModelError, BridgeError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return error.exit_code if isinstance(error, GateError) else GateError.exit_code
-    except KeyboardInterrupt:
-        print(f"{program}: stopped", file=sys.stderr)
-        return STOPPED_BY_PERSON
-    except BrokenPipeError:
-        return 1
+    args = program.arguments(build_parser(chosen), words)
+    return program.run(lambda: _module(COMMANDS[args.command]).run(args), program="gate-agent", as_json=getattr(args, "json", False))
 
 
 def _module(command: Command) -> CommandModule:

@@ -34,10 +34,12 @@ class EventLines:
             sys.stdout.flush()
         except JournalError as error:
             print(f"gate-agent: {error}", file=sys.stderr)
-        except BrokenPipeError:
+        except OSError as error:  # a reader that went away, a full disk: never a reason to stop the lane
             self._unread = True
+            is_gone = isinstance(error, BrokenPipeError)
+            why = "nobody reads the events any more" if is_gone else f"the events cannot be printed ({error.strerror})"
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still in the buffer has to go somewhere at the end
-            print("gate-agent: nobody reads the events any more; they are in the journal and are printed no longer", file=sys.stderr)
+            print(f"gate-agent: {why}; they are in the journal and are printed no longer", file=sys.stderr)
 
     def close(self) -> None:
         self._reader.close()

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from models.manifest import AnyManifest, Download, Manifest
 from models.places import DEFAULT_PACK, ENVIRONMENT, RECOMMENDED_PACK, built_folder, manifests_folder
 
 FAILED = 1
+UNREAD = 141  # the shell's own code for a program that SIGPIPE ended
 BAR_WIDTH = 20
 
 
@@ -43,20 +45,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carries out the parsed action; returns the exit code. Errors are one sentence on stderr."""
-    try:
-        folder = args.into if args.into is not None else built_folder()
-        return _ACTIONS[args.models_action](args, folder)
-    except ModelError as reason:
-        return _failed(str(reason))
-    except OSError as reason:
-        return _failed(f"{reason.filename}: {reason.strerror}; check that the folder exists and may be written")
+    """Carries out the parsed action; returns the exit code. Raises ModelError and OSError: whose program it is says them."""
+    folder = args.into if args.into is not None else built_folder()
+    return _ACTIONS[args.models_action](args, folder)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m models", description="Model packs of the gate agent.")
     add_arguments(parser)
-    return run(parser.parse_args(argv))
+    try:
+        code = run(parser.parse_args(argv))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
+    except ModelError as reason:
+        return _failed(str(reason))
+    except OSError as reason:
+        place = f"{reason.filename}: " if reason.filename else ""
+        return _failed(f"{place}{reason.strerror}; check that the folder exists and may be written")
+    return code
 
 
 def _build(args: argparse.Namespace, folder: Path) -> int:

@@ -1,10 +1,9 @@
 """gate-roster: enrol people, sign releases, bring them to the gates.
 
-Exit codes: 0 done; 1 it could not be done; 2 wrong use; 3 done, but somebody was refused, or the pack is unfit.
+Exit codes: those of agent.program; 3 is done, but somebody was refused, or the pack is unfit.
 """
 
 import argparse
-import io
 import json
 import os
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from agent import program
 from agent.authority import calibrate_command, calibrate_report, report
 from agent.authority.authority import DAY_S, RENEW_WARNING_DAYS, Authority
 from agent.authority.errors import AuthorityError
@@ -28,7 +28,7 @@ from agent.biometrics.quality import Bounds
 from agent.biometrics.template import Metric
 from agent.core.identity import PersonStatus
 from agent.core.topics import is_name
-from agent.errors import GateError, UsageError
+from agent.errors import UsageError
 from agent.roster.document import TemplateForm
 from agent.vision.sampler import Sampler
 from models.errors import ModelError, PackMissingError
@@ -55,26 +55,16 @@ _BAR_WIDTH = 30
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):  # a name that this terminal's letters cannot show must not end a command
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    options = _parser().parse_args(argv)
+    """Run one command; agent.program says which exit code it ends with."""
+    options = program.arguments(_parser(), argv)
     command: Callable[[argparse.Namespace], int] = options.command
-    try:
-        return command(options)
-    except (GateError, ModelError) as error:
-        print(f"gate-roster: {error}", file=sys.stderr)
-        return error.exit_code if isinstance(error, GateError) else 1
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(f"gate-roster: {error.filename or 'a file'}: {error.strerror}; make room or mend its rights, then try again", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"gate-roster: stopped; {options.stopped}", file=sys.stderr)
-        return 1
+    return program.run(
+        lambda: command(options),
+        program="gate-roster",
+        as_json=options.json,
+        stopped=f"stopped; {options.stopped}",
+        reported=lambda: getattr(options, "reported", ""),
+    )
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------------------

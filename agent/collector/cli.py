@@ -4,34 +4,26 @@ import argparse
 import dataclasses
 import json
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from agent import program
 from agent.collector import report as reports
 from agent.collector import settings
 from agent.collector.consume import Consumer
 from agent.collector.intake import take_in
 from agent.collector.settings import CollectorSettings
 from agent.collector.store import Store
-from agent.errors import GateError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; its exit code is 0, or what the error says."""
-    options = _parser().parse_args(arguments)
+    """The command; agent.program says which exit code it ends with."""
+    options = program.arguments(_parser(), arguments)
     logging.basicConfig(level=logging.WARNING, format="gate-collector: %(message)s")
     command: Callable[[argparse.Namespace], int] = options.command
-    try:
-        return command(options)
-    except GateError as error:
-        print(f"gate-collector: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return program.run(lambda: command(options), program="gate-collector", as_json=options.json)
 
 
 def _parser() -> argparse.ArgumentParser:

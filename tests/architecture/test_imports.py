@@ -27,6 +27,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "agent.core": (),
     "agent.errors": (),
     "agent.settings": ("agent.errors",),
+    "agent.program": ("agent.errors", "models.errors", "firmware_bridge.errors"),  # how each program ends
     "agent.barrier_config": ("agent.core", "agent.settings"),
     "agent.config": ("agent.barrier_config", "agent.core", "agent.settings"),
     "agent.ports": ("agent.core",),
@@ -50,9 +51,19 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "agent.charts": (),  # drawing of reports: numbers in, text out
     "agent.authority": (
-        *("agent.roster", "agent.vision", "agent.biometrics", "agent.charts", "agent.core", "agent.errors", "agent.settings", "models"),
+        *(
+            "agent.roster",
+            "agent.vision",
+            "agent.biometrics",
+            "agent.charts",
+            "agent.core",
+            "agent.errors",
+            "agent.settings",
+            "agent.program",
+            "models",
+        ),
     ),
-    "agent.collector": ("agent.core", "agent.errors", "agent.settings", "agent.mqtt"),
+    "agent.collector": ("agent.core", "agent.errors", "agent.settings", "agent.program", "agent.mqtt"),
     "agent.plan": ("agent.config", "agent.barrier_config", "agent.core", "agent.errors", "agent.roster", "models", "firmware_bridge"),
     "agent.diagnostics": ("agent.drivers", "agent.config", "agent.settings", "agent.plan", "agent.clock", *BELOW_DRIVERS),
     "agent.diagnostics.evaluate": ("agent.charts", "agent.vision", "agent.biometrics", "agent.core", "agent.errors", "models"),
@@ -62,7 +73,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         *("agent.mailbox", "agent.liveness", "agent.runtime", *BELOW_DRIVERS),
     ),
     "agent.diagnostics.demo": ("agent.collector", "agent.diagnostics", "agent.drivers", "agent.settings", *BELOW_DRIVERS),
-    "agent.diagnostics.demo.__main__": ("agent.cli", "agent.diagnostics", "agent.errors"),
+    "agent.diagnostics.demo.__main__": ("agent.program", "agent.diagnostics", "agent.errors"),
     # the composition root and its neighbours: what joins the parts, and what watches them being joined
     "agent.ending": ("agent.core",),
     "agent.event_lines": ("agent.drivers", "agent.errors", "agent.ports"),
@@ -79,7 +90,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "agent.check_command": ("agent.config", "agent.plan", "agent.errors", "firmware_bridge.assurance"),
     "agent.cli": (
         *("agent.run_command", "agent.check_command", "agent.lock_down_command", "agent.diagnostics"),
-        *("agent.errors", "models", "firmware_bridge.errors"),
+        *("agent.program", "models"),
     ),
     "agent.__main__": ("agent.cli",),
     "agent": (),

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.cli import report_errors
+from agent import program
 from agent.diagnostics.demo import judge
 from agent.diagnostics.demo.play import play
 from agent.diagnostics.demo.report import page, terminal
@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="script/demo", description="One simulated lane of real parts, told as a timeline.")
     parser.add_argument("--json", action="store_true", help="print, last, one JSON object with the facts")
     parser.add_argument("--into", type=Path, default=Path("build/demo"), metavar="DIR", help="folder for everything (default: %(default)s)")
-    args = parser.parse_args(argv)
-    return report_errors(lambda: _run(args.into, as_json=args.json), program="script/demo")
+    args = program.arguments(parser, argv)
+    return program.run(lambda: _run(args.into, as_json=args.json), program="script/demo", as_json=args.json)
 
 
 def _run(folder: Path, *, as_json: bool) -> int:
