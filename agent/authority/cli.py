@@ -272,10 +272,12 @@ def _warn(sentence: str) -> None:
 
 
 def _print(options: argparse.Namespace, text: Iterable[str], data: dict[str, object]) -> None:
+    lines = list(text)
+    options.reported = lines[0] if lines else ""  # should standard output not take it
     if options.json:
         print(json.dumps(data))  # in ASCII: a file's name may hold what no terminal's letters can show
         return
-    for line in text:
+    for line in lines:
         print(report.printable(line))
 
 
