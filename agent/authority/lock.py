@@ -23,13 +23,15 @@ _LOOK_EVERY_S: Final = 0.1
 _HOLDER_BYTES_MAX: Final = 200
 
 
-def _said(sentence: str) -> None:
+def on_terminal(sentence: str) -> None:
     print(f"gate-roster: {sentence}", file=sys.stderr, flush=True)
 
 
 @contextmanager
-def locked(folder: Path, what: str, *, name: str = FILE, wait_s: float = WAIT_S, say: Callable[[str], None] = _said) -> Iterator[None]:
-    """Hold the lock of a folder. what: the command, for who waits. say: is told once, where it has to wait.
+def locked(
+    folder: Path, what: str, *, name: str = FILE, wait_s: float = WAIT_S, say: Callable[[str], None] | None = None
+) -> Iterator[None]:
+    """Hold the lock of a folder. what: the command, for who waits. say: is told once, where it has to wait; None: the terminal.
 
     Raises:
         AuthorityError: another process had it all the time, or the folder cannot be written.
@@ -40,7 +42,7 @@ def locked(folder: Path, what: str, *, name: str = FILE, wait_s: float = WAIT_S,
     except OSError as error:
         raise AuthorityError(f"{folder} cannot be written ({error.strerror}); {what} needs to") from error
     try:
-        _wait(descriptor, file, what=what, wait_s=wait_s, say=say)
+        _wait(descriptor, file, what=what, wait_s=wait_s, say=say or on_terminal)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"'gate-roster {what}' (process {os.getpid()})".encode(), 0)
         yield
