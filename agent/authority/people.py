@@ -15,13 +15,14 @@ import numpy as np
 from agent.authority.authority import Authority
 from agent.authority.doubles import Alike, KnownFaces
 from agent.authority.enrolment import SUFFIXES, Picture, Portraits, Sampler, portraits
+from agent.authority.errors import RegisterError
 from agent.authority.person_file import FILE, PersonPlan, load_person
 from agent.authority.register import Bound
 from agent.biometrics.calibration import PackDefaults
 from agent.biometrics.template import F32, fuse
 from agent.core.identity import PersonId, PersonStatus
 from agent.errors import UsageError
-from agent.roster.document import Person
+from agent.roster.document import TIME_MAX_S, Person
 from agent.roster.fields import IDENTIFIER
 from agent.roster.secrecy import seal, unseal
 from agent.settings import toml_value
@@ -117,12 +118,15 @@ class _Enrolling:
 
     def person(self, folder: Path) -> Enrolment:
         done = self._person(folder)
-        before = self._before.get(PersonId(folder.name))
-        if done.refused is None or before is None or before.id not in self._authority.register.revisions():
+        if done.refused is None:
+            return done
+        try:
+            now = self._authority.register.person(folder.name)
+        except RegisterError:  # nobody, or removed meanwhile
             return done
         stays = (
-            f"what was enrolled before stays in force ({before.status}, until {self._day(before.not_after_s - 1)}); "
-            f"to end it: gate-roster suspend {before.id}"
+            f"what was enrolled before stays in force ({now.status}, until {self._day(now.not_after_s - 1)}); "
+            f"to end it: gate-roster suspend {now.id}"
         )
         return replace(done, warnings=(*done.warnings, stays))
 
@@ -182,7 +186,9 @@ class _Enrolling:
 
     def _day(self, seconds: int) -> str:
         """Of the site."""
-        return datetime.fromtimestamp(seconds + self._authority.plan.site.utc_offset_minutes * 60, UTC).strftime("%Y-%m-%d")
+        return datetime.fromtimestamp(min(seconds + self._authority.plan.site.utc_offset_minutes * 60, TIME_MAX_S), UTC).strftime(
+            "%Y-%m-%d"
+        )
 
     def _store(self, name: str, plan: PersonPlan, samples: Sequence[Sample]) -> Person | None:
         """Returns the person's record once it is written; None where somebody has removed them since this enrolment began."""

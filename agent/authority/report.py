@@ -7,7 +7,7 @@ from typing import Final
 from agent.authority.authority import Published
 from agent.authority.people import WANTED_PICTURES, Enrolment
 from agent.core.inputs import SampleQuality
-from agent.roster.document import Person
+from agent.roster.document import TIME_MAX_S, Person
 
 _SHORT: Final = 10
 """People up to whom the list is seen at a glance."""
@@ -147,7 +147,7 @@ def printable(text: str) -> str:
 
 
 def day(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(min(seconds, TIME_MAX_S), UTC).strftime("%Y-%m-%d")
 
 
 def instant(seconds: int) -> str:

@@ -138,7 +138,7 @@ class Eye:
     def sample_faces(self, image: U8) -> list[Sample]:
         colour = image[image.shape[0] // 2, image.shape[1] // 2].astype(int)
         template = np.zeros(128, dtype=np.float32)
-        template[colour[0] // 10], template[127] = 1.0, colour[1] / 1000
+        template[colour[0] // 10], template[127] = 1.0, colour[1] / 400
         middle = np.full((5, 2), image.shape[0] / 2, dtype=np.float32)
         chip = np.zeros((8, 8, 3), dtype=np.uint8)
         return [Sample(Box(0, 0, 9, 9), 1.0, middle, chip, replace(QUALITY, eye_distance_px=20.0), None, template)]
@@ -184,6 +184,7 @@ def test_a_suspension_and_a_removal_while_people_are_enrolled_stay(tmp_path: Pat
         "elsa": "active",
     }
     assert "was removed while this enrolment ran" in (again["dora"].refused or "")
+    assert again["dora"].warnings == ()  # nothing of hers is in force
     assert "is suspended and stays so; see: gate-roster resume" in again["cora"].warnings
 
 
