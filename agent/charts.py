@@ -169,11 +169,12 @@ body{font:16px/1.5 sans-serif;color:#0f172a;max-width:1200px;margin:2rem auto;pa
 h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}
 .facts{color:#475569}.good,.bad,.note{padding:.7rem 1rem;border-left:6px solid;margin:1rem 0}
 .good{border-color:#15803d;background:#f0fdf4}.bad{border-color:#b91c1c;background:#fef2f2}.note{border-color:#b45309;background:#fffbeb}
-table{border-collapse:collapse;margin:.5rem 0}td,th{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #e2e8f0}
+table{border-collapse:collapse;margin:.5rem 0;display:block;max-width:100%;overflow-x:auto}
+td,th{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #e2e8f0}
 th{background:#f1f5f9;font-weight:600}td:first-child,th:first-child{text-align:left}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,560px));gap:1rem;margin-top:1rem}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),560px));gap:1rem;margin-top:1rem}
 .facts td:last-child,.facts th:last-child{text-align:left}
-svg{width:100%;height:auto;border:1px solid #e2e8f0}img{max-width:100%}
+svg{width:100%;height:auto;box-sizing:border-box;border:1px solid #e2e8f0}img{max-width:100%}
 """
 
 

@@ -17,14 +17,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from agent.errors import GateError, UsageError
 from firmware_bridge.errors import BridgeError
 from models.errors import ModelError
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 STOPPED_BY_PERSON: Final = 130
 UNREAD: Final = 141
@@ -78,7 +75,7 @@ class _Output(io.FileIO):
         super().__init__(descriptor, "w", closefd=False)
         self._fault = fault
 
-    def write(self, data: "ReadableBuffer", /) -> int:
+    def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
         except OSError as error:

@@ -10,10 +10,8 @@ from agent.authority.report import day
 from agent.biometrics.measurement import EXTRAPOLATION, GroupRates, Row
 from agent.biometrics.rates import F64, Rate, curve, percent
 from agent.biometrics.tail import ATTEMPT_SEARCHES, FAMILY
+from agent.biometrics.tail_fit import FIT_MIN
 from agent.charts import Axis, Chart, Line, Mark, page, svg, table
-
-FIT_MIN = 0.01
-"""A goodness of fit below says that the tail does not describe the scores."""
 
 ALIKE = "check whether they are one person under two names; if they are two, the gate tells them apart by the margin or asks again"
 

@@ -21,6 +21,7 @@ from agent.biometrics.template import Metric
 from agent.core.inputs import SampleFault, SampleQuality
 from agent.roster.document import REFERENCES_MAX
 from agent.vision.frame import U8
+from agent.vision.rim import framed, rim_px
 from agent.vision.sampler import Sample
 from models.errors import ImageError
 
@@ -28,9 +29,6 @@ SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", "
 
 SECOND_FACE: Final = 0.5
 """A second face of this part of the largest one's size makes it uncertain whose picture it is; a smaller one is a bystander."""
-
-FRAME: Final = 0.25
-"""Width of the rim that is put around a picture, in its longer side."""
 
 LARGER: Final = 3
 LARGER_PX_MAX: Final = 4_000
@@ -141,7 +139,7 @@ def _sample(file: Path, sampler: Sampler) -> tuple[Sample | None, str | None]:
 
 
 def _looked_at(image: U8, sampler: Sampler) -> tuple[Sample | None, str | None]:
-    found = sampler.sample_faces(_framed(image))
+    found = sampler.sample_faces(framed(image))
     if not found:
         return None, REMEDIES[SampleFault.TOO_FAR] if _is_small(
             image, sampler
@@ -157,18 +155,12 @@ def _is_small(image: U8, sampler: Sampler) -> bool:
     """Whether there is a face after all, too small to be looked for."""
     if max(image.shape[:2]) * LARGER > LARGER_PX_MAX:
         return False
-    return bool(sampler.sample_faces(_framed(np.asarray(cv2.resize(image, None, fx=LARGER, fy=LARGER), dtype=np.uint8))))
-
-
-def _framed(image: U8) -> U8:
-    """The picture with its edge continued: a passport crop ends at the hair, where the detector and the aligned chip still look."""
-    rim = round(FRAME * max(image.shape[:2]))
-    return np.asarray(cv2.copyMakeBorder(image, rim, rim, rim, rim, cv2.BORDER_REPLICATE), dtype=np.uint8)
+    return bool(sampler.sample_faces(framed(np.asarray(cv2.resize(image, None, fx=LARGER, fy=LARGER), dtype=np.uint8))))
 
 
 def _is_cut_off(sample: Sample, image: U8) -> bool:
     """Whether part of the face itself lies outside of the picture that was given."""
-    rim = round(FRAME * max(image.shape[:2]))
+    rim = rim_px(image)
     room = CUT_OFF * sample.quality.eye_distance_px
     places = sample.landmarks - rim
     return bool((places < room).any() or (places[:, 0] > image.shape[1] - room).any() or (places[:, 1] > image.shape[0] - room).any())

@@ -21,6 +21,9 @@ from agent.biometrics.tail import ATTEMPT_SEARCHES, DECLINE, EXPONENTIAL, GROWTH
 
 F64 = npt.NDArray[np.float64]
 
+FIT_MIN: Final = 0.01
+"""Goodness of fit below which a tail does not describe its scores: a right one is called wrong once in a hundred measurements."""
+
 TAIL_SHARE: Final = (0.05, 0.1)
 TAIL_PEOPLE: Final = 40
 """Part of the searches that is fitted: as many as TAIL_PEOPLE people make, a twentieth to a tenth. Of few people a twentieth leaves too few
@@ -188,7 +191,7 @@ def growth_of(rates: Sequence[tuple[int, F64]]) -> float | None:
 def goodness(searches: Searches, tail: Tail, *, simulations: int, seed: int) -> float:
     """Returns how probable a worse fit would be if the tail were right, 0..1 (Anderson-Darling; its law by simulation, fitted each time).
 
-    A small value, such as below 0.05, says that the tail does not describe the scores.
+    Below FIT_MIN the tail does not describe the scores.
     """
     top = _top(searches)
     of_tail = top.people / (top.people + _asked(top, _body(searches)))

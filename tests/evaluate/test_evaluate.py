@@ -1,7 +1,9 @@
 """`gate-agent evaluate` on pictures made from the two portraits that come with packages, and its arithmetic on made-up templates."""
 
 import json
+import os
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from agent.biometrics.template import Metric
+from agent.charts import PAGE_STYLE
 from agent.cli import main
 from agent.core.inputs import Box, SampleQuality
 from agent.diagnostics.evaluate import report
@@ -18,7 +21,7 @@ from agent.diagnostics.evaluate.identification import Folders, Probe, evaluate_i
 from agent.diagnostics.evaluate.pad import Presentation, evaluate_pad, read_presentations, score_presentations
 from agent.diagnostics.evaluate.pairs import Pair, evaluate_pairs, read_pairs
 from agent.diagnostics.evaluate.report import contact_sheet
-from agent.diagnostics.evaluate.samples import Acquired, acquire
+from agent.diagnostics.evaluate.samples import Acquired, Looker, acquire, read
 from agent.errors import UsageError
 from agent.vision.sampler import Sample
 from models.detector import Detections
@@ -145,10 +148,34 @@ def test_attacks_are_evaluated_by_the_command_with_a_report(
         (["--gallery", "a"], "needs both --gallery DIR and --probes DIR"),
         (["--pairs", "none.csv"], "none.csv cannot be read"),
         (["--gallery", "none", "--probes", "none"], "none is not a folder"),
+        (["--pairs", "none.csv", "--calibration", "c.json"], "--calibration goes with --gallery only"),
+        (["--pad", "none", "--images", "b"], "--images goes with --pairs only"),
+        (["--gallery", "a", "--probes", "b", "--threshold", "1", "--calibration", "c"], "not both"),
+        (["--pad", "none", "--threshold", "7"], "lies within 0 and 1"),
     ],
 )
 def test_wrong_use_is_told_in_a_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", *words]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--threshold", "nan"], "neither infinite nor nan"),
+        (["--threshold", "-inf"], "neither infinite nor nan"),
+        (["--threshold", "x"], "invalid"),
+        (["--fpir", "7"], "it lies within 0 and 1"),
+        (["--fpir", "nan"], "it lies within 0 and 1"),
+        (["--fpir", "0"], "it lies within 0 and 1"),
+        (["--min-face", "-5"], "12 to 4096 pixels are possible"),
+        (["--min-face", "0"], "12 to 4096 pixels are possible"),
+    ],
+)
+def test_a_figure_that_cannot_be_is_wrong_use(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", "--gallery", "a", "--probes", "b", f"{words[0]}={words[1]}"])
+    assert left.value.code == 2
     assert sentence in capsys.readouterr().err
 
 
@@ -344,3 +371,97 @@ def test_an_uncertain_face_is_taken_at_the_second_look_and_refused_as_a_gate_wou
 
     assert list(look(gate_quality=False).templates) == [tmp_path / "face.png"]
     assert look(gate_quality=True).failures == {tmp_path / "face.png": "no face of 40 pixels or more is found"}
+
+
+# --- files that somebody else made ------------------------------------------------------------------------------------------------
+
+
+def sparse_png(file: Path) -> None:
+    """A header alone, of 32,000 x 32,000 pixels."""
+    file.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (32_000).to_bytes(4, "big") * 2 + b"\1\0\0\0\0")
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a pipe": (os.mkfifo, "it is not a regular file"),
+    "a device": (lambda file: file.symlink_to("/dev/zero"), "it is not a regular file"),
+    "too many pixels": (sparse_png, "32000x32000 pixels are too many; at most 100 million are read"),
+    "a folder": (Path.mkdir, "it is not a regular file"),
+    "absent": (lambda _file: None, "the file cannot be read (No such file or directory)"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_a_file_that_is_a_trap_is_named_and_holds_nobody_up(tmp_path: Path, kind: str) -> None:
+    lay, words = UNREADABLE[kind]
+    lay(tmp_path / "x.png")
+    assert read(tmp_path / "x.png") == words
+
+
+def test_a_name_that_no_file_can_have_is_not_acquired(tmp_path: Path) -> None:
+    assert read(tmp_path / "a\0b.png") == "the file cannot be read (embedded null byte)"
+
+
+def test_a_pipe_among_a_persons_pictures_is_listed_and_not_looked_at(tmp_path: Path) -> None:
+    write(tmp_path / "gallery" / "ada", a=b"x")
+    write(tmp_path / "probes" / "ada", b=b"x")
+    os.mkfifo(tmp_path / "probes" / "ada" / "c.png")
+    assert read_folders(tmp_path / "gallery", tmp_path / "probes").others == (tmp_path / "probes" / "ada" / "c.png",)
+
+
+def test_pictures_of_the_gallery_among_the_probes_are_remarked(
+    tmp_path: Path, portraits: dict[str, U8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = portraits["astronaut"], portraits["admiral"]
+    write(tmp_path / "gallery" / "astronaut", one=a)
+    write(tmp_path / "probes" / "astronaut", same=a, other=moved(a, x=5))
+    write(tmp_path / "probes" / "unknown", stranger=b)
+    words = ["--gallery", str(tmp_path / "gallery"), "--probes", str(tmp_path / "probes"), "--out", str(tmp_path / "out")]
+    assert main(["evaluate", *words]) == 0
+    assert "WARNING: 1 of 3 probes are pictures of the gallery itself" in capsys.readouterr().out
+    assert "WARNING: 1 of 3 probes" in (tmp_path / "out" / "report.html").read_text()
+    (tmp_path / "probes" / "astronaut" / "same.png").unlink()
+    assert main(["evaluate", *words]) == 0
+    assert "WARNING" not in capsys.readouterr().out
+
+
+def test_a_crop_that_ends_at_the_hair_is_looked_at_with_a_rim_as_enrolment_does(tmp_path: Path, portraits: dict[str, U8]) -> None:
+    """No face without a rim: a sampler that finds one only where the picture was continued."""
+    seen = []
+
+    class Rimmed(Looker):
+        def __init__(self) -> None:
+            self._looks, self._strict, self._min_face_px = (self,), False, 40  # type: ignore[assignment]
+
+        def sample_faces(self, image: U8) -> list[Sample]:
+            seen.append(image.shape)
+            return []
+
+    write(tmp_path, a=portraits["astronaut"])
+    ((_, _, why),) = Rimmed().subjects([tmp_path / "a.png"], progress=lambda *_: None)
+    height, width = portraits["astronaut"].shape[:2]
+    rim = round(0.25 * max(height, width))
+    assert (seen, why) == ([(height, width, 3), (height + 2 * rim, width + 2 * rim, 3)], "no face of 40 pixels or more is found")
+
+
+def test_a_curve_without_an_inside_is_not_drawn_and_the_old_picture_goes(tmp_path: Path) -> None:
+    templates = acquired({"a": [0, 0], "b": [0.3, 0], "c": [2, 0]})
+    pairs = (Pair(Path("a"), Path("b"), True), Pair(Path("a"), Path("c"), False))
+    (tmp_path / "det.svg").write_text("old")
+    found = evaluate_pairs(pairs, templates, threshold=-0.5)
+    report.write(found, tmp_path)
+    assert not (tmp_path / "det.svg").exists()
+    assert "No trade-off is drawn" in (tmp_path / "report.html").read_text()
+    assert "det.svg" not in "".join(report.text(found, tmp_path))
+
+
+def test_a_rate_of_one_is_said_as_a_hundred() -> None:
+    templates = acquired({"a": [0, 0], "b": [3, 0], "c": [1, 0]})
+    pairs = (Pair(Path("a"), Path("b"), True), Pair(Path("a"), Path("c"), False))
+    found = evaluate_pairs(pairs, templates, threshold=-0.5)
+    assert "100 % (at" in dict(found.facts)["FNMR where no pair of two matched"]
+
+
+def test_a_page_fits_a_telephone() -> None:
+    """Neither a column of the charts nor a table may be wider than the screen."""
+    assert "minmax(min(420px,100%),560px)" in PAGE_STYLE
+    assert "overflow-x:auto" in PAGE_STYLE[PAGE_STYLE.index("table{") :].split("}")[0]

@@ -4,6 +4,7 @@ The gallery is the gate's own (`gallery.build`), with the evidence rule's thresh
 threshold is measured on them alone, as `gate-roster calibrate` does; the probes then say whether it keeps its promise.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from agent.biometrics.calibration import Calibration, Method, PackDefaults, coho
 from agent.biometrics.gallery import Enrolled, Gallery, build
 from agent.biometrics.measurement import Targets
 from agent.biometrics.measuring import PAIRS_MAX, PEOPLE_MIN, measure
-from agent.biometrics.rates import curve, wilson
+from agent.biometrics.rates import curve, percent, wilson
 from agent.biometrics.tail import Tail
 from agent.biometrics.trials import people_of
 from agent.core.identity import AccessRecord, PersonId, PersonStatus
@@ -176,7 +177,7 @@ def evaluate_identification(folders: Folders, acquired: Acquired, *, gallery: Ga
             *(
                 (
                     f"FNIR where FPIR is {rate}",
-                    "not known" if v is None else f"{100 * v:.2g} %, chosen afterwards: {_most(rate, len(strangers))}",
+                    "not known" if v is None else f"{percent(v)}, chosen afterwards: {_most(rate, len(strangers))}",
                 )
                 for rate, v in at.items()
             ),
@@ -196,7 +197,29 @@ def evaluate_identification(folders: Folders, acquired: Acquired, *, gallery: Ga
         axes=("FPIR", "FNIR"),
         at=(fpir.value, fnir.value),
         worst=_worst(known, strangers, folders, threshold, margin),
+        note=_seen_twice(folders),
     )
+
+
+def _seen_twice(folders: Folders) -> str:
+    """A picture finds itself: such probes say nothing of people who come back."""
+    gallery = {digest for files in folders.references.values() for file in files if (digest := _digest(file)) is not None}
+    twice = [probe.file for probe in folders.probes if _digest(probe.file) in gallery]
+    if not twice:
+        return ""
+    return (
+        f"WARNING: {len(twice)} of {len(folders.probes)} probes are pictures of the gallery itself, for example {twice[0]}. A picture "
+        "finds itself, so the rates are better than they are for people who come back; take other pictures to search with."
+    )
+
+
+def _digest(file: Path) -> bytes | None:
+    """Of the file's content; None where it cannot be read."""
+    try:
+        with file.open("rb") as source:
+            return hashlib.file_digest(source, "sha256").digest()
+    except (OSError, ValueError):
+        return None
 
 
 def _listed(files: Sequence[Path]) -> str:

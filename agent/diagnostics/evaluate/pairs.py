@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.biometrics.comparison import exact_distances
-from agent.biometrics.rates import F64, Rate, curve, spread, wider, wilson
+from agent.biometrics.rates import F64, Rate, curve, percent, spread, wider, wilson
 from agent.biometrics.template import F32, Metric, comparable
 from agent.diagnostics.evaluate.found import Found, WorstCase
 from agent.diagnostics.evaluate.samples import Acquired
@@ -82,7 +82,7 @@ def evaluate_pairs(pairs: tuple[Pair, ...], acquired: Acquired, *, threshold: fl
             ("threshold", f"{threshold:.4f}, {source}, fixed beforehand (a score: minus the distance)"),
             ("FMR", str(fmr)),
             ("FNMR", str(fnmr)),
-            ("FNMR where no pair of two matched", f"{100 * fnmr_at_fmr0:.2g} % (at {zero_threshold:.4f}, chosen afterwards)"),
+            ("FNMR where no pair of two matched", f"{percent(fnmr_at_fmr0)} (at {zero_threshold:.4f}, chosen afterwards)"),
             ("intervals", "95 %, by drawing the pictures anew: a picture's pairs are not independent"),
         ),
         values={

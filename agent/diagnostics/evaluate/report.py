@@ -35,14 +35,21 @@ def text(found: Found, folder: Path) -> Iterator[str]:
             yield f"  and {len(found.failures) - number} more; all are in {folder / PAGE}"
             break
         yield f"  not acquired: {file}: {why}"
-    yield f"  written: {folder / PAGE}" + (f", {folder / DET}" if found.curve else "") + (f", {folder / SHEET}" if found.worst else "")
+    yield (
+        f"  written: {folder / PAGE}"
+        + ("" if _det(found) is None else f", {folder / DET}")
+        + (f", {folder / SHEET}" if found.worst else "")
+    )
 
 
 def write(found: Found, folder: Path) -> None:
     """Raises OSError: the folder cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
-    picture = None if found.curve is None else svg(_det(found))
-    if picture is not None:
+    chart = _det(found)
+    picture = None if chart is None else svg(chart)
+    if picture is None:
+        (folder / DET).unlink(missing_ok=True)  # of an earlier evaluation
+    else:
         (folder / DET).write_text(picture, encoding="utf-8")
     if found.worst:
         (folder / SHEET).write_bytes(png(contact_sheet(found.worst)))
@@ -57,7 +64,7 @@ def _page(found: Found, picture: str | None) -> str:
             f"<h1>{escape(found.title)}</h1>",
             f'<div class="facts">{table(("figure", "value"), found.facts)}</div>',
             f'<p class="note">{escape(found.note)}</p>' if found.note else "",
-            "" if picture is None else f'<div class="charts">{picture}</div>',
+            f"<p>{_NO_CURVE}</p>" if picture is None else f'<div class="charts">{picture}</div>',
             f"<h2>Not acquired ({len(failures)})</h2>",
             f'<div class="facts">{table(("file", "why"), failures)}</div>' if failures else "<p>None.</p>",
             "<h2>Worst cases</h2>",
@@ -70,8 +77,13 @@ def _page(found: Found, picture: str | None) -> str:
     )
 
 
-def _det(found: Found) -> Chart:
-    assert found.curve is not None
+_NO_CURVE: Final = "No trade-off is drawn: at no threshold is there an error of one kind that a step further would exchange for the other."
+
+
+def _det(found: Found) -> Chart | None:
+    """None where the curve has no inside: everybody is told apart, or one side has no trial."""
+    if found.curve is None:
+        return None
     fps, fns = found.curve.false_positive, found.curve.false_negative
     least = [
         float(rates[rates > 0].min(initial=1.0)) / 2 for rates in (fps, fns)
@@ -81,6 +93,8 @@ def _det(found: Found) -> Chart:
         for fp, fn in zip(fps.tolist(), fns.tolist(), strict=True)
         if fp < 1 and fn < 1 and fp + fn > 0
     ]
+    if not points:
+        return None
     step = max(1, len(points) // _POINTS)
     lines = [Line(name="every threshold", points=[*points[::step], *points[-1:]])]
     marks = []

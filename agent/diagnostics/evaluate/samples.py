@@ -12,11 +12,16 @@ import numpy as np
 from agent.biometrics.quality import Bounds
 from agent.biometrics.template import Metric
 from agent.vision.frame import F32, U8
+from agent.vision.rim import framed
 from agent.vision.sampler import FACE_SIDE_IN_EYE_DISTANCES, Sample, Sampler
+from models.errors import ImageError
 from models.pack import Pack
+from models.picture_header import sides
 
 SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 PICTURE_BYTES_MAX: Final = 64 * 2**20
+PICTURE_PIXELS_MAX: Final = 100_000_000
+"""300 MB when decoded; twice what the largest cameras take."""
 
 OFF_CENTRE: Final = 0.5
 """By how much of its distance from the middle of the picture a face counts as smaller: the person meant is the large one in the middle."""
@@ -55,6 +60,7 @@ class Looker:
         quality = replace(pack.manifest.quality, detector_score_min=0.0)
         uncertain = replace(pack, manifest=replace(pack.manifest, quality=quality))
         self._looks = (Sampler(pack, bounds),) if strict else (Sampler(pack, bounds), Sampler(uncertain, bounds))
+        self._strict = strict
         self._min_face_px = min_face_px
         self.metric = Metric(pack.manifest.embedder.metric)
 
@@ -67,26 +73,48 @@ class Looker:
             if isinstance(image, str):
                 yield file, None, image
                 continue
-            yield file, image, self._subject(image) or f"no face of {self._min_face_px} pixels or more is found"
+            try:
+                yield (file, *self._found(image))
+            except (ImageError, cv2.error) as error:  # of this picture alone
+                yield file, image, f"it cannot be looked at ({error})"
         progress(len(wanted), len(wanted), "")
 
-    def _subject(self, image: U8) -> Sample | None:
-        seen = (subject(sampler.sample_faces(image), image) for sampler in self._looks)
-        return next((each for each in seen if each is not None), None)
+    def _found(self, image: U8) -> tuple[U8, Sample | str]:
+        """The picture that was looked at, and the face meant. Where there is none, with a rim: a crop may end at the hair."""
+        for look in (image,) if self._strict else (image, framed(image)):
+            seen = (subject(sampler.sample_faces(look), look) for sampler in self._looks)
+            if (found := next((each for each in seen if each is not None), None)) is not None:
+                return look, found
+        return image, f"no face of {self._min_face_px} pixels or more is found"
 
 
 def read(file: Path) -> U8 | str:
     """A picture as uint8 (h, w, 3) BGR, or why it cannot be read."""
+    data = _content(file)
+    if isinstance(data, str):
+        return data
+    width, height = sides(data) or (0, 0)
+    if width * height > PICTURE_PIXELS_MAX:
+        return f"{width}x{height} pixels are too many; at most {PICTURE_PIXELS_MAX // 10**6} million are read"
     try:
-        if file.stat().st_size > PICTURE_BYTES_MAX:
-            return f"the file is larger than {PICTURE_BYTES_MAX >> 20} MB"
-        data = np.frombuffer(file.read_bytes(), dtype=np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except OSError as error:
-        return f"the file cannot be read ({error.strerror})"
-    except cv2.error:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) if data else None
+    except (cv2.error, MemoryError):
         image = None
     return "the file is no picture that can be read" if image is None else np.asarray(image, dtype=np.uint8)
+
+
+def _content(file: Path) -> bytes | str:
+    """A file's bytes, or why it cannot be read."""
+    try:
+        if file.exists() and not file.is_file():  # reading a pipe would never end, nor a device
+            return "it is not a regular file"
+        if file.stat().st_size > PICTURE_BYTES_MAX:
+            return f"the file is larger than {PICTURE_BYTES_MAX >> 20} MB"
+        return file.read_bytes()
+    except OSError as error:
+        return f"the file cannot be read ({error.strerror})"
+    except ValueError as error:  # a name that no file can have
+        return f"the file cannot be read ({error})"
 
 
 def subject(samples: list[Sample], image: U8) -> Sample | None:
@@ -114,7 +142,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _is_picture(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES or bool(cv2.haveImageReader(str(file)))
+    return file.is_file() and (file.suffix.lower() in SUFFIXES or bool(cv2.haveImageReader(str(file))))
 
 
 def _bounds(pack: Pack, min_face_px: int) -> Bounds:
