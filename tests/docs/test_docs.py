@@ -17,7 +17,7 @@ from tests.docs.pages import Command, all_commands, anchors, commands, links, na
 # Programs of the system that the pages tell a person to use.
 OF_THE_SYSTEM = frozenset(
     {
-        *("apt-get", "cat", "cc", "cd", "chmod", "cp", "git", "head", "install", "journalctl", "ls", "make", "mkdir"),
+        *("apt-get", "cat", "cc", "cd", "chmod", "cp", "git", "head", "install", "journalctl", "ln", "ls", "make", "mkdir"),
         *(
             "mosquitto",
             "openssl",

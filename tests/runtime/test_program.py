@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent import program
+from agent.authority.cli import EXIT_REFUSED
 from agent.core.events import EventType
 from agent.drivers.journal import SqliteJournal
 from agent.errors import GateError, JournalError, UsageError
@@ -165,3 +167,17 @@ def test_ctrl_c_has_the_shells_code_in_every_program(tmp_path: Path) -> None:
 
 def test_the_root_of_our_errors_says_one() -> None:
     assert (GateError.exit_code, UsageError.exit_code) == (1, 2)
+
+
+def test_the_readme_tells_every_exit_code() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| (\d+) \| ", readme, flags=re.MULTILINE)
+    assert [int(code) for code in told] == [
+        0,
+        GateError.exit_code,
+        UsageError.exit_code,
+        EXIT_REFUSED,
+        program.STOPPED_BY_PERSON,
+        program.UNREAD,
+    ]
+    assert re.findall(r"^(\d+) ", str(program.__doc__), flags=re.MULTILINE) == told
