@@ -79,6 +79,8 @@ def _shown(name: str, value: Any) -> str:
                 return datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
             except (ValueError, OverflowError, OSError):  # beyond the calendar
                 return str(value)
+        case float():
+            return f"{value:.4g}"  # to the last digit: gate-agent journal export
         case _:
             return str(value)
 

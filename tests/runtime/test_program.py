@@ -16,6 +16,8 @@ from agent.authority.cli import EXIT_REFUSED
 from agent.core.events import EventType
 from agent.drivers.journal import SqliteJournal
 from agent.errors import GateError, JournalError, UsageError
+from agent.event_lines import EventLines
+from agent.ports import Committed
 from firmware_bridge.errors import PackageAbsentError
 from models.errors import PackMissingError
 from tests.sim.clock import StandingClock
@@ -141,6 +143,21 @@ def test_a_full_disk_under_the_output_is_told_as_what_it_is(journal: Path) -> No
         said = running.stderr.read().decode()
     assert said == (
         "gate-agent: standard output cannot be written (No space left on device), so the report is lost; what was done stays done\n"
+    )
+
+
+def test_printed_events_on_a_full_disk_stop_nothing_and_are_said_once(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines = EventLines(journal, after=0)
+    with Path("/dev/full").open("w", encoding="ascii") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        for seq in (1, 2, 3):
+            lines.print_new(Committed(epoch="0" * 16, seq=seq, head="", commit_ms=1.0))
+        monkeypatch.undo()
+    lines.close()
+    assert capfd.readouterr().err == (
+        "gate-agent: the events cannot be printed (No space left on device); they are in the journal and are printed no longer\n"
     )
 
 
