@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from signal import SIGKILL
@@ -13,6 +14,7 @@ from tests.sim.scene import NOBODY
 from tests.sim.town import Town
 
 WINDOW_MS = 1500
+PULSE_S = 0.6  # [board] pulse_ms by default is 500, and the relay needs its moment
 QUICK = {"lane": {"release_window_ms": WINDOW_MS, "anti_passback": "off", "subject_lost_ms": 3000}}
 MODBUS: Settings = {"barrier": {"kind": "modbus", "baud": 9600, "key_file": "", "link_inside_cabinet": True}, **QUICK}
 RELAY: Settings = {
@@ -86,10 +88,12 @@ def test_killed_after_the_release_nobody_claims_to_know_what_came_of_it_and_no_n
     lane.until(lane.in_service, "in service")
     lane.comes_and_goes()
     lane.until(lane.flashes, "the board's pulse")
+    pulsed_s = time.monotonic()
     lane.end_agent(SIGKILL)
     lane.start_agent()
     lane.until(lane.in_service, "in service again")
     assert [end["reason"] for end in lane.said("passage.unconfirmed")] == ["unknown_outcome"]
+    lane.until(lambda: time.monotonic() > pulsed_s + PULSE_S, "the pulse's end: an output that is on already takes no second one")
     lane.comes_and_goes()
     lane.until(lambda: lane.said("passage.not_made", cause="window_passed"), "the window's end")
     assert lane.grants() == [1, 2]
