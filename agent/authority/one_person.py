@@ -15,11 +15,11 @@ from agent.biometrics.template import F32, Metric, comparable
 
 LINKED: Final = 1.1
 """Distance of two pictures, over the pack's plain threshold, up to which they are linked: docs/adr/0014, One folder, one person. Two
-strangers are as near once in 6,000 pairs; a gate's own threshold, 1.0, would part every tenth person with three press pictures."""
+strangers are as near once in 6,000 pairs; a gate's own threshold, 1.0, would refuse every sixth person with three press pictures."""
 
 SAME_SHOT: Final = 0.27
 """Distance, over the pack's plain threshold, up to which two pictures are one shot. Of a cosine, which grows as the square, its root. A
-picture saved again, resized, cut, turned or relit is at 0.0 to 0.27; of 4,500 pairs of one person three are as near, and are one shot."""
+picture saved again, resized, cut, turned or relit is at 0.0 to 0.27; of 5,468 pairs of one person three are as near, and are one shot."""
 
 _NAMED: Final = 4  # pictures of a group, in a sentence
 
