@@ -215,6 +215,8 @@ class BarrierDialogue:
             self._tell_connected(state)
             return
         if state.armed is vocabulary.Switch.ON:
+            if not self.ready:  # a session begins disarmed, so this answers our ARM, whose own answer was lost
+                self._armed()
             return
         if self.ready:
             self._lose(f"the controller has withdrawn its permission ({state.faults.name or 'no fault'})")

@@ -21,6 +21,7 @@ from tests.sim.faulty_lane import FaultyLane, rows
 
 HAPPENINGS = 25
 BLOCK = 100  # sequences
+ARM_ACK = 0x85  # the type, PROTOCOL.md section 7
 
 
 @pytest.fixture
@@ -65,6 +66,22 @@ def test_thousands_of_sequences_of_faults_open_nothing_and_hold_nobody(folder: P
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         let_in = sum(pool.map(partial(play, folder=folder, library=library_or_none), blocks))
     assert let_in > 5_000
+
+
+def test_a_lane_whose_arm_is_never_answered_sees_from_the_state_that_it_is_armed(folder: Path) -> None:
+    """Every answer to ARM is cut out of what the controller says; the type of a frame stands in the clear."""
+    lane = FaultyLane(folder, 1, *machine(None))
+    put = lane._to_host.put
+
+    def without_answers(data: bytes, now_ms: int) -> None:
+        frames = (frame for frame in data.split(b"\0") if frame)
+        put(b"".join(b"\0" + frame + b"\0" for frame in frames if frame[1] != ARM_ACK), now_ms)
+
+    lane._to_host.put = without_answers  # type: ignore[method-assign]
+    lane.run(5_000)
+    lane.let_in()
+    lane.close()
+    assert lane.problems() == []
 
 
 def test_events_that_another_host_took_do_not_close_the_lane_for_ever(folder: Path) -> None:
