@@ -17,7 +17,7 @@ from agent.core.inputs import (
     ReleaseEnded,
     RequestToExitUsed,
 )
-from agent.core.lane import Done, Lane, Link, cancelled, close_passed, count_gap, is_ours, not_made, record, unconfirmed
+from agent.core.lane import Done, Lane, Link, cancelled, close_passed, count_gap, is_ours, late_ms, not_made, record, unconfirmed
 from agent.core.rules import Now
 
 # --- the passage ---------------------------------------------------------------------------------------------------------------
@@ -56,6 +56,7 @@ def complete(lane: Lane, given: PassageCompleted, now: Now) -> Done:
         direction=given.direction,
         passage_counter=given.passage_counter,
         phase=phase,
+        late_ms=late_ms(given.happened_ns, now),
     )
     return Done(lane, (*gap, ungranted), ok=waits_for_none)
 
@@ -90,12 +91,13 @@ def _if_linked(done: Done) -> Done:
 # --- what the controller does by itself ----------------------------------------------------------------------------------------
 
 
-def note_exit(lane: Lane, _given: RequestToExitUsed, now: Now) -> Done:
-    return Done(lane, (record(EventType.REQUEST_TO_EXIT, now),))
+def note_exit(lane: Lane, given: RequestToExitUsed, now: Now) -> Done:
+    return Done(lane, (record(EventType.REQUEST_TO_EXIT, now, late_ms=late_ms(given.happened_ns, now)),))
 
 
 def note_alarm(lane: Lane, given: BarrierAlarmed, now: Now) -> Done:
-    return Done(lane, (record(EventType.BARRIER_ALARM, now, alarm=given.alarm, grant=given.grant),))
+    late = late_ms(given.happened_ns, now)
+    return Done(lane, (record(EventType.BARRIER_ALARM, now, alarm=given.alarm, grant=given.grant, late_ms=late),))
 
 
 def lose_link(lane: Lane, given: BarrierLost, now: Now) -> Done:
@@ -104,9 +106,10 @@ def lose_link(lane: Lane, given: BarrierLost, now: Now) -> Done:
     return Done(replace(lane, link=Link.DOWN), records)
 
 
-def raise_emergency(lane: Lane, _given: EmergencyRaised, now: Now) -> Done:
+def raise_emergency(lane: Lane, given: EmergencyRaised, now: Now) -> Done:
     """Free passage. What becomes of an open grant the controller tells: unused, it ends it; used, the passage goes on."""
-    return Done(replace(lane, passages=Passages()), (record(EventType.EMERGENCY_RAISED, now, phase=lane.phase),))
+    raised = record(EventType.EMERGENCY_RAISED, now, phase=lane.phase, late_ms=late_ms(given.happened_ns, now))
+    return Done(replace(lane, passages=Passages()), (raised,))
 
 
 def end_in_emergency(lane: Lane, given: ReleaseEnded, now: Now) -> Done:

@@ -62,6 +62,7 @@ class EventType(StrEnum):
     UPLINK_CHANGED = "uplink.changed"
 
 
+_LATE = "how long before this record the controller had it: it keeps its events while no agent takes them; null where it does not say"
 _GRANT = "grant number, used once for ever by this lane's controller"
 _DIRECTION = "entry or exit"
 _PERSON = "the person's identifier in the roster; null where staff let somebody through"
@@ -198,6 +199,7 @@ EVENTS: Mapping[EventType, EventSpec] = {
             "direction": _DIRECTION,
             "passage_counter": "the controller's count of all passages; null where a board keeps none",
             "phase": "phase of the lane",
+            "late_ms": _LATE,
         },
     ),
     EventType.PASSAGE_GAP: EventSpec(
@@ -210,9 +212,17 @@ EVENTS: Mapping[EventType, EventSpec] = {
         "The controller has used grant numbers that this journal did not give: somebody released without the agent, as by the bench tool.",
         {"expected": "highest grant number by this journal", "found": "highest grant number by the controller"},
     ),
-    EventType.REQUEST_TO_EXIT: EventSpec(Severity.INFO, "The exit button was pressed; the controller let the person out.", {}),
-    EventType.EMERGENCY_RAISED: EventSpec(Severity.ALARM, "The emergency input opened the lane.", {"phase": "phase before"}),
-    EventType.EMERGENCY_CLEARED: EventSpec(Severity.NOTICE, "The emergency is over and a person on site has re-armed the lane.", {}),
+    EventType.REQUEST_TO_EXIT: EventSpec(
+        Severity.INFO, "The exit button was pressed; the controller let the person out.", {"late_ms": _LATE}
+    ),
+    EventType.EMERGENCY_RAISED: EventSpec(
+        Severity.ALARM, "The emergency input opened the lane.", {"phase": "phase before", "late_ms": _LATE}
+    ),
+    EventType.EMERGENCY_CLEARED: EventSpec(
+        Severity.NOTICE,
+        "A person on site has turned the key and the lane is armed again; the fire input may have been quiet long before.",
+        {},
+    ),
     EventType.BARRIER_CONNECTED: EventSpec(
         Severity.NOTICE,
         "The controller was read and armed.",
@@ -229,10 +239,12 @@ EVENTS: Mapping[EventType, EventSpec] = {
     EventType.BARRIER_ALARM: EventSpec(
         Severity.ALARM,
         "The sensors saw something that should not be.",
-        {"alarm": "forced_open, held_open, tailgating, reverse_passage or tamper", "grant": _GRANT},
+        {"alarm": "forced_open, held_open, tailgating, reverse_passage or tamper", "grant": _GRANT, "late_ms": _LATE},
     ),
     EventType.BARRIER_FAULT: EventSpec(
-        Severity.WARNING, "The controller reports a fault of its own, or its end.", {"fault": "its name", "active": "false when it is over"}
+        Severity.WARNING,
+        "The controller reports a fault of its own, or its end.",
+        {"fault": "its name", "active": "false when it is over", "late_ms": _LATE},
     ),
     EventType.SERVICE_OPENED: EventSpec(Severity.NOTICE, "The lane is in service for this direction.", {"direction": _DIRECTION}),
     EventType.SERVICE_CLOSED: EventSpec(

@@ -108,10 +108,14 @@ def take(health: Health, given: Input, now: Now) -> Health:  # noqa: C901, PLR09
         case RosterRefused():
             return replace(health, roster_refused=given)
         case BarrierConnected(kind=kind):
-            return replace(health, emulated=kind is ControllerKind.EMULATOR, barrier_detail="the controller is silent")
+            return replace(
+                health,
+                emulated=kind is ControllerKind.EMULATOR,
+                barrier_detail="the controller's word on a release or a passage is overdue: look into the lane",
+            )
         case BarrierLost(detail):
             return replace(health, barrier_detail=detail, faults=())  # a new link tells its faults anew
-        case BarrierFaulted(fault, active):
+        case BarrierFaulted(fault, active, _):
             others = tuple(f for f in health.faults if f != fault)
             return replace(health, faults=(*others, fault)[-MOST_FAULTS:] if active else others)
         case JournalReported():

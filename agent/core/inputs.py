@@ -4,7 +4,7 @@ A time stamp in an input says when the thing happened (`captured_at_ns`: monoton
 that `controller.step` receives beside it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.core.identity import Candidate, Direction, GrantNumber, TrackId
@@ -179,6 +179,7 @@ class RosterRefused:
 
 
 # --- barrier: what the controller says --------------------------------------------------------------------------------------------
+# `happened_ns`: monotonic time at which the controller had it; long ago where its queue kept the event for an agent to come. None: now.
 
 
 class ControllerKind(StrEnum):
@@ -244,6 +245,7 @@ class PassageCompleted:
     grant: GrantNumber
     direction: Direction
     passage_counter: int | None
+    happened_ns: int | None = field(default=None, compare=False)
 
 
 class ReleaseEnd(StrEnum):
@@ -270,10 +272,14 @@ class CancelTooLate:
 class RequestToExitUsed:
     """Somebody pressed the button; the controller has let them out without asking."""
 
+    happened_ns: int | None = field(default=None, compare=False)
+
 
 @dataclass(frozen=True, slots=True)
 class EmergencyRaised:
     """The fire input opened the lane; the host is told, not asked."""
+
+    happened_ns: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +299,7 @@ class BarrierAlarm(StrEnum):
 class BarrierAlarmed:
     alarm: BarrierAlarm
     grant: GrantNumber
+    happened_ns: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +308,7 @@ class BarrierFaulted:
 
     fault: str
     active: bool
+    happened_ns: int | None = field(default=None, compare=False)
 
 
 # --- journal, uplink, staff, time -------------------------------------------------------------------------------------------------

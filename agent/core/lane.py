@@ -130,6 +130,11 @@ def record(kind: EventType, now: Now, /, **data: Value) -> Record:
     return Record(Event(kind, now.moment, data))
 
 
+def late_ms(happened_ns: int | None, now: Now) -> int:
+    """How long the controller has kept an event before it was recorded."""
+    return 0 if happened_ns is None else max(0, now.ns - happened_ns) // NS_PER_MS
+
+
 def is_ours(lane: Lane, grant: GrantNumber) -> bool:
     return lane.pending is not None and lane.pending.grant == grant
 

@@ -45,7 +45,7 @@ def read_in_emergency(lane: Lane, given: BarrierConnected, now: Now) -> Done:
     """The emergency came while the link was down, or still lasts."""
     done = _read(lane, given, now)
     unused = crossing.drop_unused(done.lane, now) if given.last_outcome is GrantOutcome.OPEN else Done(done.lane)
-    raised = () if lane.phase is Phase.EMERGENCY else (record(EventType.EMERGENCY_RAISED, now, phase=lane.phase),)
+    raised = () if lane.phase is Phase.EMERGENCY else (record(EventType.EMERGENCY_RAISED, now, phase=lane.phase, late_ms=None),)
     return Done(replace(unused.lane, passages=Passages()), done.effects + raised + unused.effects)
 
 

@@ -13,7 +13,7 @@ from agent.core.inputs import (
     RosterRefused,
     UplinkReported,
 )
-from agent.core.lane import record
+from agent.core.lane import late_ms, record
 from agent.core.moment import NS_PER_MS
 from agent.core.rules import Now
 
@@ -40,8 +40,8 @@ def of_input(before: Health, given: Input, now: Now) -> tuple[Record, ...]:  # n
             )
         case RosterRefused(reason, detail):
             return () if given == before.roster_refused else (record(EventType.ROSTER_REFUSED, now, reason=reason, detail=detail),)
-        case BarrierFaulted(fault, active):
-            row = record(EventType.BARRIER_FAULT, now, fault=fault, active=active)
+        case BarrierFaulted(fault, active, happened_ns):
+            row = record(EventType.BARRIER_FAULT, now, fault=fault, active=active, late_ms=late_ms(happened_ns, now))
             return (row,) if active is not (fault in before.faults) else ()
         case UplinkReported(connected, detail):
             return () if connected is before.uplink else (record(EventType.UPLINK_CHANGED, now, connected=connected, detail=detail),)

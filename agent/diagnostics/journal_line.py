@@ -24,16 +24,16 @@ TELLING: Mapping[EventType, tuple[str, ...]] = MappingProxyType(
         EventType.PASSAGE_MADE: ("grant", "person", "direction"),
         EventType.PASSAGE_NOT_MADE: ("grant", "person", "direction", "cause"),
         EventType.PASSAGE_UNCONFIRMED: ("grant", "person", "direction", "reason"),
-        EventType.PASSAGE_UNGRANTED: ("grant", "direction", "phase", "passage_counter"),
+        EventType.PASSAGE_UNGRANTED: ("grant", "direction", "phase", "passage_counter", "late_ms"),
         EventType.PASSAGE_GAP: ("expected", "counted", "grant", "outcome"),
         EventType.GRANT_GAP: ("expected", "found"),
-        EventType.REQUEST_TO_EXIT: (),
-        EventType.EMERGENCY_RAISED: ("phase",),
+        EventType.REQUEST_TO_EXIT: ("late_ms",),
+        EventType.EMERGENCY_RAISED: ("phase", "late_ms"),
         EventType.EMERGENCY_CLEARED: (),
         EventType.BARRIER_CONNECTED: ("controller", "kind", "authenticated", "passage_counter"),
         EventType.BARRIER_LOST: ("detail",),
-        EventType.BARRIER_ALARM: ("alarm", "grant"),
-        EventType.BARRIER_FAULT: ("fault", "active"),
+        EventType.BARRIER_ALARM: ("alarm", "grant", "late_ms"),
+        EventType.BARRIER_FAULT: ("fault", "active", "late_ms"),
         EventType.SERVICE_OPENED: ("direction",),
         EventType.SERVICE_CLOSED: ("direction", "reasons", "detail"),
         EventType.CAMERA_CONDITION: ("camera", "condition", "detail"),
@@ -46,6 +46,8 @@ TELLING: Mapping[EventType, tuple[str, ...]] = MappingProxyType(
 )
 """For each kind of event the fields that are shown, in this order; the others are for --all-fields."""
 
+_UNTOLD = MappingProxyType({"late_ms": 0})
+"""What a field says nothing by."""
 _MOMENTS = {"expires"}
 """Fields that hold seconds since 1970, shown as a time."""
 
@@ -57,7 +59,7 @@ def readable(row: StoredRow, *, delivered: bool, all_fields: bool) -> str:
         data = event["data"]
         fields = data["fields"]
         names = tuple(fields) if all_fields else _telling(event["type"], fields)
-        told = " ".join(f"{name}={_shown(name, fields[name])}" for name in names if fields.get(name) not in (None, ""))
+        told = " ".join(f"{name}={_shown(name, fields[name])}" for name in names if fields.get(name) not in (None, "", _UNTOLD.get(name)))
         marks = f"{' ' if delivered else '*'}{'S' if data['simulation'] else ' '}"
         line = f"{row.seq:>8}{marks} {event['time']} {data['severity']:<7} {event['type']:<20} {told}".rstrip()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -118,6 +118,8 @@ class BarrierDialogue:
         Heartbeats go out only while the control loop is fresh; `control_fresh_ns` is the monotonic time of its last turn.
         """
         believed = words.BELIEFS[self._phase]
+        if self._phase is Phase.UNREADY and self._grant:  # the core waits no longer for its end, but it is under way
+            believed = vocabulary.Belief.PASSING
         grant = self._grant if believed in (vocabulary.Belief.RELEASED, vocabulary.Belief.PASSING) else 0
         self._link.believe(believed, grant_number=grant, fresh_until_ns=control_fresh_ns + CONTROL_FRESH_NS)
         if self._arm_due_ns is not None and now_ns >= self._arm_due_ns:
@@ -189,7 +191,7 @@ class BarrierDialogue:
             self._post(one)
 
     def _happened(self, event: Happened, now_ns: int) -> None:
-        inputs = words.happened(event.event)
+        inputs = words.happened(event.event, event.happened_ns)
         if isinstance(event.event, messages.PassageCompleted | messages.ReleaseEnded) and event.event.grant_number == self._grant:
             self._grant = 0
         self._emergency_told |= any(isinstance(one, EmergencyRaised) for one in inputs)

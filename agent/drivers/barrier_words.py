@@ -104,41 +104,41 @@ def cancelled(ack: messages.CancelAck, *, unanswered: bool) -> tuple[BarrierInpu
             assert_never(ack.result)
 
 
-def happened(event: messages.Fact) -> tuple[BarrierInput, ...]:  # noqa: C901, PLR0911  one row for each kind of event
+def happened(event: messages.Fact, happened_ns: int) -> tuple[BarrierInput, ...]:  # noqa: C901, PLR0911  one row for each kind of event
     """The inputs that one event of the controller stands for. Whoever passed without a grant is counted as well as reported."""
     match event:
         case messages.PassageStarted():
             return (PassageStarted(GrantNumber(event.grant_number), _WAYS[event.direction]),)
         case messages.PassageCompleted():
-            return (PassageCompleted(GrantNumber(event.grant_number), _WAYS[event.direction], event.passages),)
+            return (PassageCompleted(GrantNumber(event.grant_number), _WAYS[event.direction], event.passages, happened_ns),)
         case messages.ReleaseEnded():
             return (ReleaseEnded(GrantNumber(event.grant_number), _ENDS[event.reason]),)
         case messages.RequestToExit():
-            return (RequestToExitUsed(),)
+            return (RequestToExitUsed(happened_ns),)
         case messages.EmergencyChanged():
             # The end of an emergency is told once the controller is armed again; see barrier.py.
-            return (EmergencyRaised(),) if event.emergency is vocabulary.Emergency.ON else ()
+            return (EmergencyRaised(happened_ns),) if event.emergency is vocabulary.Emergency.ON else ()
         case messages.ForcedOpen():
-            return _passed_without_grant(BarrierAlarm.FORCED_OPEN, NO_GRANT, event)
+            return _passed_without_grant(BarrierAlarm.FORCED_OPEN, NO_GRANT, event, happened_ns)
         case messages.Tailgating():
-            return _passed_without_grant(BarrierAlarm.TAILGATING, event.grant_number, event)
+            return _passed_without_grant(BarrierAlarm.TAILGATING, event.grant_number, event, happened_ns)
         case messages.ReversePassage():
-            return _passed_without_grant(BarrierAlarm.REVERSE_PASSAGE, event.grant_number, event)
+            return _passed_without_grant(BarrierAlarm.REVERSE_PASSAGE, event.grant_number, event, happened_ns)
         case messages.HeldOpen():
             held = event.held is vocabulary.Switch.ON
-            return (BarrierAlarmed(BarrierAlarm.HELD_OPEN, GrantNumber(event.grant_number)),) if held else ()
+            return (BarrierAlarmed(BarrierAlarm.HELD_OPEN, GrantNumber(event.grant_number), happened_ns),) if held else ()
         case messages.Tamper():
-            return (BarrierAlarmed(BarrierAlarm.TAMPER, NO_GRANT),) if event.open is vocabulary.Switch.ON else ()
+            return (BarrierAlarmed(BarrierAlarm.TAMPER, NO_GRANT, happened_ns),) if event.open is vocabulary.Switch.ON else ()
         case messages.FaultChanged():
-            return (BarrierFaulted(event.fault.name.lower(), active=event.active is vocabulary.Switch.ON),)
+            return (BarrierFaulted(event.fault.name.lower(), active=event.active is vocabulary.Switch.ON, happened_ns=happened_ns),)
         case _:
             assert_never(event)
 
 
 def _passed_without_grant(
-    alarm: BarrierAlarm, grant: int, event: messages.ForcedOpen | messages.Tailgating | messages.ReversePassage
+    alarm: BarrierAlarm, grant: int, event: messages.ForcedOpen | messages.Tailgating | messages.ReversePassage, happened_ns: int
 ) -> tuple[BarrierInput, ...]:
     return (
-        BarrierAlarmed(alarm, GrantNumber(grant)),
-        PassageCompleted(NO_GRANT, _WAYS[event.direction], event.passages),
+        BarrierAlarmed(alarm, GrantNumber(grant), happened_ns),
+        PassageCompleted(NO_GRANT, _WAYS[event.direction], event.passages, happened_ns),
     )

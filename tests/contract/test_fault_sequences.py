@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.emulator.controller import Controller, PowerOn
-from firmware_bridge.vocabulary import Kind
+from firmware_bridge.vocabulary import Inputs, Kind
 from tests.bridge.firmware import Firmware, load
 from tests.sim.faulty_lane import FaultyLane, rows
 
@@ -82,6 +82,20 @@ def test_a_lane_whose_arm_is_never_answered_sees_from_the_state_that_it_is_armed
     lane.let_in()
     lane.close()
     assert lane.problems() == []
+
+
+def test_a_fire_while_no_agent_was_there_is_in_the_journal_as_late_as_it_is(folder: Path) -> None:
+    lane = FaultyLane(folder, 1, *machine(None))
+    lane.run(1_000)
+    lane.stop_for(9_000)
+    lane.press(Inputs.FIRE, 500)
+    lane.run(12_000)
+    lane.press(Inputs.RESET_KEY)
+    lane.let_in()
+    lane.close()
+    assert lane.problems() == []
+    (late_ms,) = [row["data"]["fields"]["late_ms"] for row in rows(folder / "journal.db") if row["type"] == "emergency.raised"]
+    assert 8_900 <= late_ms <= 9_500
 
 
 def test_events_that_another_host_took_do_not_close_the_lane_for_ever(folder: Path) -> None:

@@ -271,7 +271,7 @@ def test_a_passage_that_is_not_ours_is_recorded_and_ours_goes_on(grant: GrantNum
     lane.hears(i.PassageStarted(grant, Direction.EXIT))
     assert lane.phase is Phase.RELEASED
     effects = lane.hears(i.PassageCompleted(grant, Direction.EXIT, 11))
-    ungranted = {"grant": grant, "direction": "exit", "passage_counter": 11, "phase": "released"}
+    ungranted = {"grant": grant, "direction": "exit", "passage_counter": 11, "phase": "released", "late_ms": 0}
     assert [e.data for e in events(effects, EventType.PASSAGE_UNGRANTED)] == [ungranted]
     assert types(lane.hears(i.PassageCompleted(ONE, Direction.ENTRY, 12))) == [EventType.PASSAGE_MADE]
 
@@ -294,7 +294,7 @@ def test_a_count_that_jumps_is_an_audit_event() -> None:
 
 @pytest.mark.parametrize("alarm", i.BarrierAlarm)
 def test_an_alarm_is_recorded_with_its_grant(alarm: i.BarrierAlarm) -> None:
-    assert [e.data for e in events(Play().hears(i.BarrierAlarmed(alarm, ONE)))] == [{"alarm": alarm, "grant": 1}]
+    assert [e.data for e in events(Play().hears(i.BarrierAlarmed(alarm, ONE)))] == [{"alarm": alarm, "grant": 1, "late_ms": 0}]
 
 
 # --- a silent controller --------------------------------------------------------------------------------------------------------------
@@ -353,6 +353,14 @@ def test_who_had_broken_the_first_beam_when_the_emergency_came_passes_on_the_gra
     lane.hears(i.EmergencyRaised(), i.PassageStarted(ONE, Direction.ENTRY))
     assert EventType.PASSAGE_MADE in types(lane.hears(i.PassageCompleted(ONE, Direction.ENTRY, 11)))
     assert EventType.PASSAGE_NOT_MADE not in types(lane.all)
+
+
+def test_what_the_controller_kept_for_an_agent_to_come_says_how_late_it_is() -> None:
+    lane = Play()
+    ago = lane.now_ns - 6_000 * MS
+    lane.hears(i.EmergencyRaised(ago), i.RequestToExitUsed(ago), i.BarrierFaulted("tamper", active=True, happened_ns=ago))
+    kinds = (EventType.EMERGENCY_RAISED, EventType.REQUEST_TO_EXIT, EventType.BARRIER_FAULT)
+    assert [e.data["late_ms"] for kind in kinds for e in events(lane.all, kind)] == [6_000] * 3
 
 
 def test_a_passage_under_way_goes_on_through_an_emergency() -> None:

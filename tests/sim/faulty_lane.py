@@ -343,9 +343,12 @@ class FaultyLane:
         self._power_on()
 
     def restart(self, *, killed: bool) -> None:
+        self.stop_for(self.draw.randint(1, 4_000) if self.host is not None else 0, killed=killed)
+
+    def stop_for(self, ms: int, *, killed: bool = False) -> None:
         if self.host is not None:
             self._end_host(killed=killed)
-            self._back_ms = self.now_ms + self.draw.randint(1, 4_000)
+            self._back_ms = self.now_ms + ms
 
     def replay(self) -> None:
         """Somebody who tapped the line plays some of it back, in any order."""
