@@ -2,14 +2,17 @@
 
 import argparse
 import logging
+import os
 import sys
+import threading
 from pathlib import Path
 
 from agent.app import App
 from agent.config import load
 from agent.errors import UsageError
 from agent.parts import Options
-from agent.plan import Verdict, plan
+from agent.plan import plan
+from agent.plan_line import Verdict
 
 _log = logging.getLogger("gate")
 
@@ -43,7 +46,20 @@ def run(args: argparse.Namespace) -> int:
         pictures=args.pictures,
     )
     App(config, options).run()
+    leave(0)
     return 0
+
+
+def leave(code: int) -> None:
+    """End the process here if a thread is left in a library's call, such as a camera's read that never comes back.
+
+    The interpreter's own end would unwind that thread through C++ which forbids it, and abort: a unit that failed, though all is closed.
+    """
+    if any(thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _refuse_outside_simulation(args: argparse.Namespace) -> None:
