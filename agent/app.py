@@ -24,6 +24,7 @@ from agent.core.events import EVENTS, Event, Severity
 from agent.core.identity import Direction
 from agent.core.inputs import CameraCondition, CameraReported, Input, RecognitionReported, StopRequested
 from agent.core.moment import NS_PER_S
+from agent.core.text import harmless
 from agent.drivers.barrier import SerialBarrier
 from agent.drivers.camera import Camera, CameraOptions
 from agent.drivers.camera_sources import opener
@@ -262,7 +263,7 @@ def _controller(barrier: BarrierThread) -> dict[str, Any] | None:
 
 
 def _brief(event: Event) -> str:
-    return " ".join(f"{name}={value}" for name, value in event.data.items() if value not in (None, ""))
+    return harmless(" ".join(f"{name}={value}" for name, value in event.data.items() if value not in (None, "")))
 
 
 def _log_prompt(prompt: ShowPrompt) -> None:

@@ -24,7 +24,7 @@ MEANINGS: Mapping[StaffDenial, str] = MappingProxyType(
         StaffDenial.WRONG_SIGNATURE: "The order was not signed with that key, or was changed afterwards.",
         StaffDenial.OTHER_GATE: "The order is for another gate.",
         StaffDenial.NO_REASON: "The order gives no reason, or one that is too long or has characters that cannot be printed.",
-        StaffDenial.NOT_FRESH: "The order does not carry what this agent gave last, or was used before: a replay.",
+        StaffDenial.NOT_FRESH: "The order does not carry what this agent gave for it, or was used before: a replay.",
         StaffDenial.EXPIRED: "The order's time is over, or lies further ahead than the agent allows.",
         StaffDenial.STOPPING: "The agent is about to stop.",
         StaffDenial.LANE_CLOSED: "The lane is closed for entry by its configuration.",

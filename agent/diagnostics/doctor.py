@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from agent.config import load
+from agent.core.text import harmless
 from agent.diagnostics.checks import look
 from agent.diagnostics.findings import Finding, Health
-from agent.diagnostics.journal_line import harmless
 
 _MARKS = {Health.OK: "ok  ", Health.LOOK: "LOOK", Health.MEND: "MEND"}
 

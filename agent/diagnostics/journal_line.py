@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.core.events import EventType
+from agent.core.text import harmless
 from agent.drivers.journal_reader import StoredRow
 
 TELLING: Mapping[EventType, tuple[str, ...]] = MappingProxyType(
@@ -85,8 +86,3 @@ def _shown(name: str, value: Any) -> str:
             return f"{value:.4g}"  # to the last digit: gate-agent journal export
         case _:
             return str(value)
-
-
-def harmless(text: str) -> str:
-    """Text that others may have written, for a terminal: a control character, or one that turns the line round, is shown by its number."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)

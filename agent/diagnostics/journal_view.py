@@ -16,7 +16,8 @@ from sqlite_utils import Database
 
 from agent.config import GateConfig, load
 from agent.core import chain
-from agent.diagnostics.journal_line import harmless, readable
+from agent.core.text import harmless
+from agent.diagnostics.journal_line import readable
 from agent.drivers.journal_reader import Extent, JournalReader, StoredRow
 from agent.errors import JournalError
 

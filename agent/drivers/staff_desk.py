@@ -22,12 +22,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from agent.core.identity import Direction
 from agent.core.moment import NS_PER_MS, NS_PER_S
 from agent.core.orders import StaffDenial, StaffRefused, StaffRelease
+from agent.core.text import harmless
 from agent.core.topics import is_name
 from agent.errors import GateError
 
 ORDER_LIFE_NS: Final = 30 * NS_PER_S  # from what the agent gave to the end of the order: one person's hands on one keyboard
 PAUSE_NS: Final = 250 * NS_PER_MS  # between two orders, so that nobody fills the journal with denials
 MOST_REASON: Final = 200  # characters
+NONCES: Final = 8  # given and not used yet: so many technicians may order at the same time
 _NONCE_BYTES: Final = 16
 _SIGNED: Final = b"gate-agent staff release 1\n"  # stands before what is signed, so that a signature means nothing else elsewhere
 _SAID: Final = 64  # characters of what an unproven order says of itself that are recorded
@@ -66,6 +68,13 @@ def fingerprint(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
 
 
+@dataclass(frozen=True, slots=True)
+class TooSoon:
+    """The order came too soon after another one. It was not looked at, so it is not used up."""
+
+    sentence: str = f"orders are taken {PAUSE_NS // NS_PER_MS} ms apart; try again"
+
+
 class StaffDesk:
     """Judges orders; used by the control socket's thread alone.
 
@@ -76,35 +85,35 @@ class StaffDesk:
     def __init__(self, *, site: str, gate: str, keys_dir: Path, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._site, self._gate, self._keys_dir = site, gate, keys_dir
         self._now_ns = now_ns
-        self._nonce: str | None = None
-        self._nonce_ends_ns = 0
+        self._given: dict[str, int] = {}  # nonce -> when it ends, oldest first
         self._quiet_until_ns = 0
 
     def begin(self) -> Mapping[str, Any]:
-        """What the next order has to carry. Asking again makes what was given before worthless."""
-        self._nonce = secrets.token_hex(_NONCE_BYTES)
-        self._nonce_ends_ns = self._now_ns() + ORDER_LIFE_NS
-        return {"site": self._site, "gate": self._gate, "nonce": self._nonce, "expires_ns": self._nonce_ends_ns}
+        """What one order has to carry. Of more than NONCES that wait for their order the oldest becomes worthless."""
+        if len(self._given) == NONCES:
+            del self._given[next(iter(self._given))]
+        nonce, ends_ns = secrets.token_hex(_NONCE_BYTES), self._now_ns() + ORDER_LIFE_NS
+        self._given[nonce] = ends_ns
+        return {"site": self._site, "gate": self._gate, "nonce": nonce, "expires_ns": ends_ns}
 
-    def judge(self, text: str, signature: str, *, user: str) -> StaffRelease | StaffRefused | str:
-        """The order as an input for the core; a sentence where it is none at all, or comes too soon after the one before."""
+    def judge(self, text: str, signature: str, *, user: str) -> StaffRelease | StaffRefused | TooSoon | str:
+        """The order as an input for the core; a sentence where it is none at all."""
         now_ns = self._now_ns()
         if now_ns < self._quiet_until_ns:
-            return f"orders are taken {PAUSE_NS // NS_PER_MS} ms apart; try again"
+            return TooSoon()
         order = _read(text)
         if order is None:
             return "the order is not one of this version; use the gate-agent that is installed here"
         self._quiet_until_ns = now_ns + PAUSE_NS
         judged = self._judge_order(order, text, signature, now_ns)
-        if order.nonce == self._nonce:
-            self._nonce = None  # used up, whatever came of it
+        self._given.pop(order.nonce, None)  # used up, whatever came of it
         if not isinstance(judged, Ed25519PublicKey):
             return StaffRefused(
-                staff=order.staff[:_SAID],
+                staff=_said(order.staff, _SAID),
                 user=user,
                 direction=Direction(order.direction),
-                reason=order.reason[:MOST_REASON],
-                request=order.nonce[:_SAID],
+                reason=_said(order.reason, MOST_REASON),
+                request=_said(order.nonce, _SAID),
                 denial=judged,
             )
         return StaffRelease(
@@ -131,9 +140,10 @@ class StaffDesk:
             return StaffDenial.OTHER_GATE
         if not (order.reason.strip() and order.reason.isprintable() and len(order.reason) <= MOST_REASON):
             return StaffDenial.NO_REASON
-        if self._nonce is None or order.nonce != self._nonce:
+        ends_ns = self._given.get(order.nonce)
+        if ends_ns is None:
             return StaffDenial.NOT_FRESH
-        if not now_ns < order.expires_ns <= self._nonce_ends_ns:
+        if not now_ns < order.expires_ns <= ends_ns:
             return StaffDenial.EXPIRED
         return key
 
@@ -148,14 +158,20 @@ def _read(text: str) -> Order | None:
     return order if fits else None
 
 
+def _said(text: str, most: int) -> str:
+    """What an unproven order says of itself, for the record: what cannot be printed by its number, so that no log or terminal obeys it."""
+    return harmless(text[:most])[:most]
+
+
 def public_file(keys_dir: Path, staff: str) -> Path:
     """Where the public key of this name is.
 
     Raises:
         StaffKeyError: it can be no name.
     """
-    if not is_name(staff):
-        raise StaffKeyError(f"the name {staff!r:.80} must be 1 to 64 letters, digits, '.', '_' or '-'")
+    if not is_name(staff) or staff.startswith(".") or staff.endswith((".key", ".pub")):
+        limit = "must be 1 to 64 letters, digits, '.', '_' or '-', not begin with '.' and not end in .key or .pub"
+        raise StaffKeyError(f"the name {staff!r:.80} {limit}")
     return keys_dir / f"{staff}.pub"
 
 

@@ -17,6 +17,7 @@ BROAD_EXCEPTS: frozenset[tuple[str, str]] = frozenset(
         ("agent/drivers/board_barrier.py", "_run"),
         ("agent/drivers/camera.py", "_read"),  # the thread that reads one opening of a camera
         ("agent/drivers/camera.py", "_run"),
+        ("agent/drivers/control_socket.py", "_run"),
         ("agent/drivers/recognition.py", "_run"),
         ("agent/drivers/roster_loader.py", "_run"),
         ("agent/drivers/uplink.py", "_connect_once"),  # reports, ends this connection, and the thread makes another

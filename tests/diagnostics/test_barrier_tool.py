@@ -96,6 +96,16 @@ def test_a_release_that_is_interrupted_is_taken_back(new_bench: NewBench, monkey
     assert [line["result"] for line in bench.log("cancel")] == ["CANCELLED"]
 
 
+def test_a_full_disk_under_the_words_takes_no_release_back_and_its_end_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full, monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", full)
+        released = bench.barrier("release", "--direction", "entry", "--yes")
+        watched = bench.barrier("watch", "--for", "0.1")
+    assert (released.code, watched.code, bench.releases(), bench.log("cancel")) == (1, 1, [1], [])
+    assert "standard output cannot be written (No space left on device); grant 1, entry: somebody passed" in released.err
+    assert "standard output cannot be written (No space left on device)" in watched.err
+
+
 def test_without_a_terminal_a_release_has_to_be_confirmed(bench: Bench) -> None:
     said = bench.barrier("release", "--direction", "entry")
     assert (said.code, bench.log("release")) == (2, [])
@@ -228,6 +238,35 @@ def test_a_controller_that_restarts_in_a_soak_is_not_good(bench: Bench) -> None:
     assert said.out.endswith("verdict: NOT GOOD\n")
 
 
+class CtrlC:
+    """A bar that a technician watches until they have seen enough."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def __call__(self, *_: object) -> Callable[[int], None]:
+        return self.show
+
+    def show(self, _: int) -> None:
+        self.after -= 1
+        if self.after == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("words", [("loopback",), ("soak",), ("soak", "--release", "--yes")])
+def test_what_was_measured_until_ctrl_c_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    monkeypatch.setattr("agent.diagnostics.barrier_tool.bar", CtrlC(after=5))
+    said = bench.barrier(*words)
+    assert (said.code, said.err) == (130, "gate-agent: stopped\n")
+    assert "5 exchanges: p50" in said.out
+    assert ("verdict: none, it did not run to its end" in said.out) == (words[0] == "soak")
+    monkeypatch.setattr("agent.diagnostics.barrier_tool.bar", CtrlC(after=5))
+    said = bench.barrier(*words, "--json")
+    figures, last = map(json.loads, said.out.splitlines())
+    line = figures.get("line", figures)
+    assert (line["complete"], line["exchanges"], figures.get("good", False), last["exit_code"]) == (False, 5, False, 130)
+
+
 @contextmanager
 def cable(spoil: Callable[[bytes], bytes]) -> Iterator[str]:
     """A bare cable: what goes in comes out, as `spoil` has it."""
@@ -271,6 +310,16 @@ def test_a_bridged_cable_is_judged_byte_by_byte(
     assert said.code == (0 if words == "the cable is good" else 1)
 
 
+def test_what_came_back_until_ctrl_c_is_told(new_bench: NewBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = new_bench()
+    monkeypatch.setattr("agent.diagnostics.barrier_tool.bar", CtrlC(after=3))
+    with cable(lambda data: data) as port:
+        bench.write_config(port=port)
+        said = bench.barrier("loopback", "--plug")
+    assert said.code == 130
+    assert f"{3 * loopback.BLOCK_BYTES} bytes sent, 0 wrong" in said.out
+
+
 def test_the_patterns_are_the_same_each_time() -> None:
     assert list(loopback.blocks(9)) == list(loopback.blocks(9))
 
@@ -286,6 +335,15 @@ def test_an_absent_port_is_said_so(bench: Bench) -> None:
         said = bench.barrier(*words)
         assert (said.code, said.out) == (1, "")
         assert "there is no such device; check cable and power" in said.err
+
+
+@pytest.mark.parametrize("words", [("soak", "--minutes"), ("watch", "--for")])
+@pytest.mark.parametrize("span", ["1e308", "1e300", "1000001", "inf", "nan", "0", "-1", "ten"])
+def test_a_time_that_cannot_be_is_wrong_use(bench: Bench, words: tuple[str, ...], span: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        bench.barrier(*words, span)
+    assert stop.value.code == 2
+    assert f"argument {words[1]}" in capsys.readouterr().err
 
 
 def test_a_port_that_another_program_has_is_said_so(bench: Bench) -> None:

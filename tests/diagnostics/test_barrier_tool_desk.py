@@ -14,10 +14,11 @@ from agent.core.identity import Direction
 from agent.core.inputs import Input
 from agent.core.moment import NS_PER_S
 from agent.core.orders import StaffDenial, StaffRefused, StaffRelease
+from agent.core.text import harmless
 from agent.diagnostics import checks
 from agent.diagnostics.barrier_tool import keys
-from agent.drivers.control_socket import ControlSocket, ControlSocketError, ask
-from agent.drivers.staff_desk import MOST_REASON, ORDER_LIFE_NS, PAUSE_NS, Order, StaffDesk, StaffKeyError
+from agent.drivers.control_socket import ControlSocket, TooSoonError, ask
+from agent.drivers.staff_desk import MOST_REASON, NONCES, ORDER_LIFE_NS, PAUSE_NS, Order, StaffDesk, StaffKeyError, TooSoon
 
 USER = pwd.getpwuid(os.getuid()).pw_name
 WRONG_WAY: Any = {"site": "s", "gate": "g", "staff": "li", "nonce": "n", "direction": "both", "reason": "r", "expires_ns": 1}
@@ -47,7 +48,7 @@ class Desk:
         """The denial, None where there is none, or a sentence; the pause between two orders is over."""
         self.now_ns += PAUSE_NS
         judged = self.desk.judge(request["order"], request["signature"], user=USER)
-        if isinstance(judged, str):
+        if isinstance(judged, str | TooSoon):
             return judged
         self.posted.append(judged)
         return judged.denial if isinstance(judged, StaffRefused) else None
@@ -78,8 +79,8 @@ def test_a_right_order_reaches_the_core_with_who_and_why(desk: Desk) -> None:
 
 
 def refusal(order: Order, denial: StaffDenial) -> StaffRefused:
-    direction = Direction(order.direction)
-    return StaffRefused(staff=order.staff, user=USER, direction=direction, reason=order.reason, request=order.nonce, denial=denial)
+    direction, reason = Direction(order.direction), harmless(order.reason)
+    return StaffRefused(staff=harmless(order.staff), user=USER, direction=direction, reason=reason, request=order.nonce, denial=denial)
 
 
 def test_an_order_counts_once(desk: Desk) -> None:
@@ -89,10 +90,22 @@ def test_an_order_counts_once(desk: Desk) -> None:
     assert desk.posted[1:] == [refusal(order, StaffDenial.NOT_FRESH)]
 
 
-def test_asking_again_makes_the_order_before_worthless(desk: Desk) -> None:
-    order = desk.order()
-    desk.order()
-    assert desk.send(desk.signed(order)) == "not_fresh"
+def test_two_technicians_at_once_are_both_believed(desk: Desk) -> None:
+    first, second = desk.order(), desk.order(direction="exit")
+    assert (desk.send(desk.signed(first)), desk.send(desk.signed(second))) == (None, None)
+    assert (desk.send(desk.signed(first)), desk.send(desk.signed(second))) == ("not_fresh", "not_fresh"), "each counts once"
+
+
+def test_only_so_many_wait_for_their_order_and_the_oldest_goes_first(desk: Desk) -> None:
+    orders = [desk.order() for _ in range(NONCES + 1)]
+    assert [desk.send(desk.signed(order)) for order in (orders[0], orders[1], orders[-1])] == ["not_fresh", None, None]
+
+
+def test_what_was_given_later_does_not_lengthen_an_order_of_before(desk: Desk) -> None:
+    first = desk.order()
+    desk.now_ns += NS_PER_S
+    later = desk.order()
+    assert desk.send(desk.signed(replace(first, expires_ns=later.expires_ns))) == "expired"
 
 
 def test_an_order_of_an_earlier_run_of_the_agent_is_worthless(desk: Desk) -> None:
@@ -110,6 +123,7 @@ def test_a_wrong_try_uses_up_what_the_agent_gave(desk: Desk) -> None:
     [
         ({"staff": "wong"}, StaffDenial.UNKNOWN_KEY),
         ({"staff": "../staff/li"}, StaffDenial.UNKNOWN_KEY),
+        ({"staff": "li\x1b[2J\n", "reason": "\u202eno"}, StaffDenial.UNKNOWN_KEY),
         ({"gate": "gate-2"}, StaffDenial.OTHER_GATE),
         ({"site": "elsewhere"}, StaffDenial.OTHER_GATE),
         ({"reason": ""}, StaffDenial.NO_REASON),
@@ -125,6 +139,9 @@ def test_an_order_that_is_not_right_is_denied_and_said_to_the_core(desk: Desk, o
     order = desk.order(**other)
     assert desk.send(desk.signed(order)) == denial
     assert desk.posted == [refusal(replace(order, reason=order.reason[:MOST_REASON]), denial)]
+    (posted,) = desk.posted
+    assert isinstance(posted, StaffRefused)
+    assert (posted.staff + posted.reason).isprintable(), "no log and no terminal obeys it"
 
 
 def test_an_order_ends_half_a_minute_after_the_agent_gave_it(desk: Desk) -> None:
@@ -160,7 +177,7 @@ def test_orders_come_with_a_pause_between_them(desk: Desk) -> None:
     desk.send(desk.signed(desk.order()))
     order = desk.order()
     desk.now_ns -= 1
-    assert desk.send(desk.signed(order)) == "orders are taken 250 ms apart; try again"
+    assert desk.send(desk.signed(order)) == TooSoon("orders are taken 250 ms apart; try again")
     desk.now_ns -= PAUSE_NS - 1
     assert desk.send(desk.signed(order)) is None, "the pause is over, and the order was not used up"
 
@@ -174,7 +191,7 @@ def test_an_order_comes_over_the_socket(desk: Desk) -> None:
     assert ask(path, desk.signed(order)) == {"ok": True, "denial": None}
     desk.now_ns += PAUSE_NS
     assert ask(path, desk.signed(order)) == {"ok": True, "denial": "not_fresh"}
-    with pytest.raises(ControlSocketError, match="orders are taken 250 ms apart"):
+    with pytest.raises(TooSoonError, match="orders are taken 250 ms apart"):
         ask(path, desk.signed(order))
     assert [type(each) for each in desk.posted] == [StaffRelease, StaffRefused]
     served.stop()
@@ -212,7 +229,8 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
         keys.make("li", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["", "../li", "li/wong", "x" * 65])
+@pytest.mark.parametrize("name", ["", "../li", "li/wong", "x" * 65, ".", "..", ".li", "li.key", "li.pub", "li.key.pub"])
 def test_a_key_has_a_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(StaffKeyError, match="must be 1 to 64"):
         keys.make(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []

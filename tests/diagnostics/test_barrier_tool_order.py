@@ -1,6 +1,6 @@
 """The bench tool while the agent runs: core, journal, driver and control socket are the agent's own, the controller an emulator."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ from agent.core.events import EventType
 from agent.core.inputs import LockDownSet
 from agent.diagnostics.barrier_tool import keys
 from agent.drivers import journal_known
-from agent.drivers.control_socket import ask
+from agent.drivers.control_socket import ControlSocket, ask
 from agent.drivers.journal_reader import JournalReader
-from agent.drivers.staff_desk import Order
+from agent.drivers.staff_desk import Order, StaffDesk, TooSoon
 from firmware_bridge.emulator.person import Behaviour
 from tests.diagnostics.barrier_bench import Bench, Said
 from tests.sim.oracle import problems
@@ -87,6 +87,41 @@ def test_while_somebody_owns_the_lane_an_order_is_denied(new_bench: Callable[...
     assert denied(bench) == [("busy", "li")]
     host.mailbox.post(LockDownSet(on=True, by="ops", reason="takes the first one back"))
     wait_for(lambda: bench.fields(EventType.PASSAGE_NOT_MADE))
+
+
+def test_an_order_whose_answer_is_lost_is_told_as_the_journal_has_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ControlSocket._act
+
+    def losing(desk: ControlSocket, request: Mapping[Any, Any], uid: int) -> Mapping[str, Any]:
+        answer = real(desk, request, uid)
+        if "do" in request:
+            raise ConnectionAbortedError
+        return answer
+
+    monkeypatch.setattr(ControlSocket, "_act", losing)
+    said = order(bench, *bench.staff())
+    assert (said.code, said.out.splitlines()[-1]) == (0, "grant 1, entry: somebody passed")
+
+
+def test_an_order_that_comes_right_after_anothers_is_sent_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, judged = StaffDesk.judge, list[object]()
+
+    def judge(desk: StaffDesk, *words: str, user: str) -> object:
+        judged.append(TooSoon() if len(judged) < 2 else real(desk, *words, user=user))
+        return judged[-1]
+
+    monkeypatch.setattr(StaffDesk, "judge", judge)
+    assert order(bench, *bench.staff()).code == 0
+    assert len(judged) == 3
+
+
+def test_a_full_disk_under_the_words_takes_no_release_back_and_its_end_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = bench.staff()
+    with Path("/dev/full").open("w", encoding="utf-8") as full, monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", full)
+        said = order(bench, *words)
+    assert (said.code, bench.releases()) == (1, [1])
+    assert "standard output cannot be written (No space left on device); grant 1, entry: somebody passed" in said.err
 
 
 def test_an_order_with_the_key_of_somebody_unknown_is_denied_and_recorded(bench: Bench) -> None:

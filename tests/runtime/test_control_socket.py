@@ -1,8 +1,10 @@
 """The control socket, over a real AF_UNIX socket."""
 
+import json
 import os
 import pwd
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pytest
 
 from agent.cli import main
 from agent.core.inputs import Input, LockDownSet
-from agent.drivers.control_socket import ControlSocket, ControlSocketError, ask
+from agent.core.moment import NS_PER_S
+from agent.drivers import control_socket
+from agent.drivers.control_socket import ControlSocket, ControlSocketError, NoAgentError, UnansweredError, ask
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def test_anything_else_is_refused_with_a_sentence(served: Path, posted: list[Inp
     assert posted == []
 
 
-@pytest.mark.parametrize("garbage", [b"\n", b"\xff\xfe\n", b"[1,2\n", b"x" * 9000])
+@pytest.mark.parametrize("garbage", [b"\n", b"\xff\xfe\n", b"[1,2\n", b"x" * 9000, b"[" * 4000 + b"\n", b'{"ask":"snapshot"}\n'])
 def test_garbage_is_refused_and_the_next_peer_is_served(served: Path, garbage: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(5.0)
@@ -63,6 +67,130 @@ def test_a_peer_that_goes_away_does_no_harm(served: Path) -> None:
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(served))
     assert ask(served, {"ask": "snapshot"})["ok"] is True
+
+
+def raw(path: Path) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(10.0)
+    client.connect(str(path))
+    return client
+
+
+def lock_down(made_ns: int) -> bytes:
+    return json.dumps({"made_ns": made_ns, "do": "lock-down", "on": True, "reason": "drill"}).encode() + b"\n"
+
+
+def test_a_request_whose_peer_has_gone_is_void(served: Path, posted: list[Input]) -> None:
+    with raw(served) as client, raw(served) as waiting:
+        waiting.sendall(lock_down(time.monotonic_ns()))  # stands behind the first one
+        waiting.close()
+        client.sendall(b"\n")
+        assert b'"ok":false' in client.recv(4096)
+    assert ask(served, {"ask": "snapshot"})["ok"] is True, "served after both"
+    assert posted == []
+
+
+def test_a_peer_that_has_only_ended_its_sending_is_served(served: Path, posted: list[Input]) -> None:
+    with raw(served) as client:
+        client.sendall(lock_down(time.monotonic_ns()))
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(4096) == b'{"ok":true}\n'
+    assert len(posted) == 1
+
+
+@pytest.mark.parametrize("age_s", [4.0, -5.0])
+def test_a_request_that_waited_longer_than_a_tool_does_is_void(served: Path, posted: list[Input], age_s: float) -> None:
+    with raw(served) as client:
+        client.sendall(lock_down(time.monotonic_ns() - int(age_s * NS_PER_S)))
+        assert b"waited too long and is void" in client.recv(4096)
+    assert posted == []
+
+
+def test_a_tool_waits_longer_than_its_request_lives() -> None:
+    assert control_socket._PATIENCE_NS > control_socket._LIFE_NS + control_socket._TALK_NS // 2
+
+
+def test_a_peer_has_one_time_for_its_whole_line_however_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ns = 0
+
+    def passing() -> int:
+        nonlocal now_ns
+        now_ns += NS_PER_S // 10
+        return now_ns
+
+    monkeypatch.setattr(control_socket.time, "monotonic_ns", passing)
+    ours, peers = socket.socketpair()
+    with ours, peers:
+        peers.sendall(b"x" * 100)
+        trickle = Trickle(ours)
+        with pytest.raises(TimeoutError):
+            control_socket._read_line(trickle, NS_PER_S)  # type: ignore[arg-type]
+    assert trickle.received < 10
+
+
+class Trickle:
+    """A socket from which each read takes one byte."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self.real, self.received = real, 0
+
+    def settimeout(self, seconds: float) -> None:
+        self.real.settimeout(seconds)
+
+    def recv(self, _: int) -> bytes:
+        self.received += 1
+        return self.real.recv(1)
+
+
+def test_who_may_not_ask_is_refused_before_anything_is_read(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_socket, "_peer_uid", lambda _: 4711)
+    with raw(served) as client:
+        assert b"user 4711 may not ask" in client.recv(4096), "and it has sent nothing"
+    with pytest.raises(ControlSocketError, match="the agent refuses: user 4711 may not ask"):
+        ask(served, {"ask": "x" * 1_000_000})
+
+
+def test_whatever_fails_in_a_request_ends_that_request_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    snapshots = iter([{"phase": "secured"}])
+    server = ControlSocket(tmp_path / "s", snapshot=lambda: next(snapshots, None) or {}["phase"], post=lambda _: None)
+    server.start()
+    assert ask(tmp_path / "s", {"ask": "snapshot"})["ok"] is True
+    with pytest.raises(UnansweredError, match="sent and not answered"):
+        ask(tmp_path / "s", {"ask": "snapshot"})
+    with pytest.raises(ControlSocketError, match="the agent refuses"):
+        ask(tmp_path / "s", {})
+    server.stop()
+    assert server.join(5.0)
+    assert "KeyError" in caplog.text
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_socket, "_PATIENCE_NS", NS_PER_S // 20)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_tool_tells_what_was_not_sent_from_what_was_not_answered(tmp_path: Path) -> None:
+    path, order = tmp_path / "deaf.sock", {"do": "lock-down", "on": True, "reason": "drill"}
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(path))
+        deaf.listen(0)
+        with pytest.raises(UnansweredError, match=r"sent and not answered .* stands in the journal"):
+            ask(path, order)
+        with pytest.raises(ControlSocketError, match="nothing was sent, the agent serves others") as full:
+            ask(path, order)  # the one before has filled the line of those who wait
+    assert not isinstance(full.value, UnansweredError | NoAgentError)
+
+
+def test_a_line_of_idle_peers_is_waited_for_and_served(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_socket, "_TALK_NS", NS_PER_S // 50)
+    idle = [socket.socket(socket.AF_UNIX) for _ in range(15)]
+    for each in idle:
+        each.setblocking(False)
+        each.connect_ex(str(served))
+    assert ask(served, {"ask": "snapshot"})["ok"] is True
+    for each in idle:
+        each.close()
 
 
 def test_a_dead_agents_socket_is_taken_over_and_a_running_ones_is_not(served: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from agent.diagnostics.barrier_tool.telling import bar, figure_words, figures, p
 from agent.errors import GateError, UsageError
 
 EXCHANGES, PLUG_BLOCKS, SOAK_MINUTES = 1000, 200, 10.0
+LONGEST = 1_000_000  # seconds of a watch, eleven days; minutes of a soak, two years
 _CONFIG = Path("/etc/gate-agent/agent.toml")
 _STOP_FIRST = "the agent runs and has the port; stop it first, and the lane is out of service meanwhile: systemctl stop gate-agent"
 
@@ -25,7 +27,7 @@ _STOP_FIRST = "the agent runs and has the port; stop it first, and the lane is o
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="barrier_command", metavar="WHAT", required=True)
     watch = commands.add_parser("watch", help="state, sensors, counters, health and events, once a second")
-    watch.add_argument("--for", dest="seconds", type=_seconds, metavar="SECONDS", help="end after this time (default: Ctrl-C)")
+    watch.add_argument("--for", dest="seconds", type=_span, metavar="SECONDS", help="end after this time (default: Ctrl-C)")
     release = commands.add_parser("release", help="let one person through; while the agent runs: with a staff key and a reason")
     release.add_argument("--direction", type=Direction, choices=list(Direction), required=True)
     release.add_argument("--staff", metavar="NAME", help="while the agent runs: whose key it is")
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loopback.add_argument("--exchanges", type=_count, default=EXCHANGES, metavar="N", help="how many (default %(default)s)")
     loopback.add_argument("--plug", action="store_true", help="TX and RX are bridged at the far end of the cable; no controller is asked")
     soak = commands.add_parser("soak", help="ask all the time and judge the line and the controller")
-    soak.add_argument("--minutes", type=_seconds, default=SOAK_MINUTES, metavar="N", help="how long (default %(default)g)")
+    soak.add_argument("--minutes", type=_span, default=SOAK_MINUTES, metavar="N", help="how long (default %(default)g)")
     soak.add_argument("--release", action="store_true", help="also release every 10 s, in both directions: on a bench only")
     key = commands.add_parser("key", help="make a staff key: NAME.key for its owner, NAME.pub for the gates")
     key.add_argument("--name", required=True, help="letters, digits, '.', '_' and '-'; stands in the journal")
@@ -102,7 +104,7 @@ def _order(args: argparse.Namespace, config: Config) -> int:
         reason=args.reason,
         say=_say(args),
     )
-    return _told(args, asdict(came), came.sentence, good=came.released)
+    return _told_release(args, asdict(came), came.sentence, good=came.released)
 
 
 def _refuse(_args: argparse.Namespace, _config: Config) -> int:
@@ -130,7 +132,7 @@ def _release(args: argparse.Namespace, config: Config) -> int:
     with Line(config, simulation=args.simulation) as line:
         release.permit(line, args.direction)
         came = release.release(line, args.direction, _say(args))
-    return _told(args, {**asdict(came), "outcome": came.outcome.name.lower()}, came.sentence, good=True)
+    return _told_release(args, {**asdict(came), "outcome": came.outcome.name.lower()}, came.sentence, good=True)
 
 
 def _loopback(args: argparse.Namespace, config: Config) -> int:
@@ -143,10 +145,12 @@ def _loopback(args: argparse.Namespace, config: Config) -> int:
         if is_pseudo_terminal(port) and not args.simulation:
             raise UsageError(f"{port} is a pseudo-terminal, which is no cable; it is tried only with --simulation")
         plugged = loopback.through_plug(port, config.barrier.baud, PLUG_BLOCKS, bar("plug", PLUG_BLOCKS))
-        return _told(args, asdict(plugged), plug_words(plugged), good=not (plugged.wrong or plugged.missing or plugged.stray))
+        good = not (plugged.wrong or plugged.missing or plugged.stray)
+        return _told_so_far(args, asdict(plugged), plug_words(plugged), good=good, complete=plugged.complete)
     with Line(config, simulation=args.simulation) as line:
         found = loopback.measure(line, args.exchanges, bar("loopback", args.exchanges))
-    return _told(args, figures(found), figure_words(found), good=found.exchanges > 0 and found.faults == 0)
+    good = found.exchanges > 0 and found.faults == 0
+    return _told_so_far(args, figures(found), figure_words(found), good=good, complete=found.complete)
 
 
 def _soak(args: argparse.Namespace, config: Config) -> int:
@@ -166,9 +170,16 @@ def _soak(args: argparse.Namespace, config: Config) -> int:
         words.append(f"{found.releases} releases, {found.passed} of them with a passage; {len(found.failed)} failed")
         words += [f"  {sentence}" for sentence in found.failed[:10]]
     words += [f"THE CONTROLLER RESTARTED {found.boots} times: look at its power"] if found.boots else []
-    words.append("verdict: good" if found.good else "verdict: NOT GOOD")
-    told = {"good": found.good, "minutes": found.minutes, "boots": found.boots, "releases": found.releases, "passed": found.passed}
-    return _told(args, {**told, "failed": list(found.failed), "line": figures(found.line)}, "\n".join(words), good=found.good)
+    words.append("verdict: good" if found.good else "verdict: NOT GOOD" if found.complete else "verdict: none, it did not run to its end")
+    told: dict[str, Any] = {
+        "good": found.good,
+        "minutes": found.minutes,
+        "boots": found.boots,
+        "releases": found.releases,
+        "passed": found.passed,
+    }
+    told |= {"failed": list(found.failed), "line": figures(found.line)}
+    return _told_so_far(args, told, "\n".join(words), good=found.good, complete=found.complete)
 
 
 _ON_THE_LINE: dict[str, Callable[[argparse.Namespace, Config], int]] = {
@@ -206,8 +217,35 @@ def _told(args: argparse.Namespace, figures: dict[str, Any], sentence: str, *, g
     return 0 if good else 1
 
 
+def _told_so_far(args: argparse.Namespace, figures: dict[str, Any], sentence: str, *, good: bool, complete: bool) -> int:
+    """Ctrl-C ends a measurement, not what was measured until then."""
+    code = _told(args, figures, sentence, good=good)
+    if not complete:
+        sys.stdout.flush()
+        raise KeyboardInterrupt
+    return code
+
+
+def _told_release(args: argparse.Namespace, figures: dict[str, Any], sentence: str, *, good: bool) -> int:
+    """Somebody may have passed: that is said on standard error where standard output takes nothing."""
+    try:
+        code = _told(args, figures, sentence, good=good)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise GateError(f"standard output cannot be written ({error.strerror}); {sentence}") from error
+    return code
+
+
 def _say(args: argparse.Namespace) -> Callable[[str], None]:
-    return (lambda _: None) if args.json else (lambda sentence: print(sentence, flush=True))
+    """Tells how far a release is. A full disk under the words must not take it back, and nobody would learn how it ended."""
+
+    def say(sentence: str) -> None:
+        with suppress(OSError):
+            print(sentence, flush=True)
+
+    return (lambda _: None) if args.json else say
 
 
 def _watched(watch: Callable[[], None]) -> int:
@@ -233,10 +271,10 @@ def _confirm(args: argparse.Namespace, question: str) -> None:
         raise GateError("nothing was released")
 
 
-def _seconds(text: str) -> float:
+def _span(text: str) -> float:
     number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    if not 0 < number <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text:.40} is not above 0 and at most {LONGEST:,}")
     return number
 
 

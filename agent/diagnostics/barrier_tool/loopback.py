@@ -28,8 +28,10 @@ class Figures:
         repeated: questions that had to be written again.
         frames_refused: bad frames that came here; checksum_errors: those that the controller counted meanwhile.
         wire_ms: what the bytes of one exchange take at this speed; the least that is possible.
+        complete: False: somebody stopped it before its end.
     """
 
+    complete: bool
     exchanges: int
     lost: int
     repeated: int
@@ -76,11 +78,12 @@ class Tally:
         if self._health is None:
             self._health = self._line.health
 
-    def figures(self) -> Figures:
+    def figures(self, *, complete: bool) -> Figures:
         times, state = sorted(self._times_ns), self._line.state
         wire_ns = exchange_wire_ns(state, self._line.baud) if state is not None else 0
         before, after = self._health, self._line.health
         return Figures(
+            complete=complete,
             exchanges=self.exchanges,
             lost=self._lost,
             repeated=self._repeated,
@@ -113,15 +116,19 @@ def _ms(ns: float) -> float:
 
 
 def measure(line: Line, exchanges: int, progress: Progress) -> Figures:
-    """Ask this often, one after the other."""
+    """Ask this often, one after the other, or until Ctrl-C."""
     line.greet()
     line.ask()  # the first one also settles the session
     tally = Tally(line)
     end_ns = time.monotonic_ns() + 60 * NS_PER_S + exchanges * 100 * NS_PER_MS
-    while tally.exchanges < exchanges and time.monotonic_ns() < end_ns:
-        tally.ask()
-        progress(tally.exchanges)
-    return tally.figures()
+    complete = True
+    try:
+        while tally.exchanges < exchanges and time.monotonic_ns() < end_ns:
+            tally.ask()
+            progress(tally.exchanges)
+    except KeyboardInterrupt:
+        complete = False
+    return tally.figures(complete=complete)
 
 
 # --- a bare cable -----------------------------------------------------------------------------------------------------------------
@@ -134,8 +141,10 @@ class Plugged:
     Attributes:
         wrong: bytes that came back changed; missing: that did not come back; stray: that nobody sent.
         first: where and how the first difference is; empty: none.
+        complete: False: somebody stopped it before its end.
     """
 
+    complete: bool
     sent: int
     wrong: int
     missing: int
@@ -153,7 +162,7 @@ def blocks(count: int) -> Iterator[bytes]:
 
 
 def through_plug(port: str, baud: int, count: int, progress: Progress) -> Plugged:
-    """Send blocks and compare what comes back.
+    """Send blocks and compare what comes back, or until Ctrl-C.
 
     Raises:
         PortError: the port cannot be opened, or went away.
@@ -161,7 +170,7 @@ def through_plug(port: str, baud: int, count: int, progress: Progress) -> Plugge
     transport = SerialTransport(port, baud=baud)
     block_ns = BLOCK_BYTES * BITS_PER_BYTE * NS_PER_S // baud
     sent = wrong = missing = stray = 0
-    first, begun_ns = "", time.monotonic_ns()
+    first, begun_ns, complete = "", time.monotonic_ns(), True
     try:
         for number, block in enumerate(blocks(count), start=1):
             transport.write(block)
@@ -177,10 +186,12 @@ def through_plug(port: str, baud: int, count: int, progress: Progress) -> Plugge
             progress(number)
             if missing == sent and number == 2:  # noqa: PLR2004  two blocks without a single byte: there is no bridge
                 break
+    except KeyboardInterrupt:
+        complete = False
     finally:
         transport.close()
     elapsed_ns = max(1, time.monotonic_ns() - begun_ns)
-    return Plugged(sent, wrong, missing, stray, first, (sent - missing) * NS_PER_S // elapsed_ns)
+    return Plugged(complete, sent, wrong, missing, stray, first, (sent - missing) * NS_PER_S // elapsed_ns)
 
 
 def _byte(data: bytes, at: int) -> str:

@@ -14,7 +14,7 @@ from agent.core.moment import NS_PER_S
 from agent.core.orders import StaffDenial
 from agent.core.staff import MEANINGS
 from agent.diagnostics.barrier_tool import keys
-from agent.drivers.control_socket import ControlSocketError, NoAgentError, ask
+from agent.drivers.control_socket import ControlSocketError, NoAgentError, TooSoonError, UnansweredError, ask
 from agent.drivers.journal_reader import JournalReader
 from agent.drivers.staff_desk import PAUSE_NS, Order
 from agent.errors import GateError
@@ -22,6 +22,7 @@ from agent.errors import GateError
 _DECISION_S: Final = 5.0  # a commit on a bad disk takes a second
 _END_S: Final = 60.0  # the agent itself gives a passage up after 30 s
 _LOOK_AGAIN_S: Final = 0.1
+_TRIES: Final = 8  # while others order too
 
 Say = Callable[[str], None]
 
@@ -77,8 +78,7 @@ def release(socket: Path, journal: Path, *, staff: str, key_file: Path, directio
         after = reader.extent().last_seq
         given = ask(socket, {"ask": "order"})["order"]
         order = Order(staff=staff, direction=str(direction), reason=reason, **given)
-        time.sleep(PAUSE_NS / NS_PER_S)  # the agent takes orders that far apart, and one may just have been
-        ask(socket, keys.sign(order, key))
+        _send(socket, keys.sign(order, key))
         story = _story(reader, after, socket)
         kind, fields = _wait(story, lambda kind, data: data.get("request") == order.nonce and kind.startswith("staff."), _DECISION_S)
         if kind == EventType.STAFF_DENIED:
@@ -87,6 +87,21 @@ def release(socket: Path, journal: Path, *, staff: str, key_file: Path, directio
         say(f"recorded as grant {grant}, and released for {direction}: somebody may pass")
         kind, fields = _wait(story, lambda kind, data: kind in _ENDS and data.get("grant") == grant, _END_S)
         return Outcome(direction, grant, kind, str(fields.get("cause") or fields.get("reason") or ""))
+
+
+def _send(socket: Path, request: Mapping[str, Any]) -> None:
+    """Send the order. Where no answer comes the journal tells what came of it as ever. Raises ControlSocketError: not taken."""
+    for tries_left in reversed(range(_TRIES)):
+        time.sleep(PAUSE_NS / NS_PER_S)  # the agent takes orders that far apart, and one may just have been
+        try:
+            ask(socket, request)
+        except UnansweredError:
+            return
+        except TooSoonError:
+            if not tries_left:
+                raise
+        else:
+            return
 
 
 Row = tuple[str, Mapping[str, Any]]  # type and fields
