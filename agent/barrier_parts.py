@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Protocol, assert_never
 
 from agent.barrier_config import NONE, BarrierKind, BoardConfig
+from agent.barrier_key import read_barrier_key
 from agent.config import Config
 from agent.core.identity import Direction, GrantNumber
-from agent.drivers.barrier import BarrierPort, SerialBarrier, read_key
+from agent.drivers.barrier import BarrierPort, SerialBarrier
 from agent.drivers.board_barrier import BoardBarrier, BoardPlace
 from agent.drivers.board_lane import Wiring
 from agent.errors import UsageError
@@ -59,7 +60,7 @@ def barrier_port(config: Config, *, simulation: bool) -> BarrierPort:
     return BarrierPort(
         port=settings.port,
         baud=settings.baud,
-        key=read_key(Path(settings.key_file)) if settings.key_file else None,
+        key=read_barrier_key(settings.kind, Path(settings.key_file)) if settings.key_file else None,
         link_inside_cabinet=settings.link_inside_cabinet,
         host_name=f"{config.gate.site}/{config.gate.gate}",
         simulation=simulation,
@@ -100,7 +101,7 @@ def _board(config: Config, wired: Wiring, *, simulation: bool) -> Board:
                 port=settings.port,
                 baud=settings.baud,
                 address=board.address,
-                key=_osdp_key(Path(settings.key_file)),
+                key=read_barrier_key(settings.kind, Path(settings.key_file)),
                 simulation=simulation,
             )
         case BarrierKind.RELAY:
@@ -111,12 +112,3 @@ def _board(config: Config, wired: Wiring, *, simulation: bool) -> Board:
             raise ValueError("our controller is no bought board")
         case _:
             assert_never(settings.kind)
-
-
-def _osdp_key(file: Path) -> bytes:
-    from firmware_bridge.osdp_key import key_from_hex  # noqa: PLC0415  as for its board
-
-    try:
-        return key_from_hex(file.read_text(encoding="ascii"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: the board's key cannot be read ({error}); see barrier.key_file") from error

@@ -6,9 +6,11 @@ import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
+from agent.barrier_plan import assurance
 from agent.config import example, load
 from agent.errors import UsageError
-from agent.plan import PlanLine, Verdict, assurance, plan
+from agent.plan import plan
+from agent.plan_line import PlanLine, Verdict
 from firmware_bridge.assurance import Assurance, Keeping
 
 _MARKS = {verdict: f"  {verdict if verdict is Verdict.OK else verdict.upper():<8}" for verdict in Verdict}

@@ -4,49 +4,21 @@
 everything that can be seen without opening it, and again by the core for what the controller says of itself.
 """
 
-import importlib.util
 import os
-import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 
-from agent.barrier_config import BarrierKind
+from agent.barrier_plan import barrier_lines
 from agent.config import CameraConfig, Config, PadMode
+from agent.plan_line import PlanLine, Verdict, file_line, secret_line, what_is
 from agent.roster.errors import RosterError
 from agent.roster.plain_file import read_plain
+from agent.roster.secrecy import read_key
 from agent.roster.trust import METADATA_BYTES_MAX, check_root
-from firmware_bridge.assurance import CONTROLLER, MODBUS, OSDP, RELAY, Assurance, Keeping
-from firmware_bridge.board_line import why_not
-from firmware_bridge.errors import PackageAbsentError
 from models import manifest as manifests
 from models import manifest_reader
 from models.errors import ModelError
 from models.places import make_again
-
-
-class Verdict(StrEnum):
-    OK = "ok"
-    WARNING = "warning"  # it runs as configured, and somebody should know
-    MISSING = "missing"  # it starts all the same, out of service, and keeps trying
-    UNUSABLE = "unusable"  # as MISSING: something is there and cannot be used
-    REFUSED = "refused"  # it does not start
-
-
-@dataclass(frozen=True, slots=True)
-class PlanLine:
-    """One part of the lane.
-
-    Attributes:
-        key: the configuration's key that decides it.
-        text: what would run, or what is wrong and what to do.
-    """
-
-    key: str
-    verdict: Verdict
-    text: str
 
 
 def plan(config: Config, *, simulation: bool) -> tuple[PlanLine, ...]:
@@ -63,10 +35,10 @@ def _lines(config: Config, *, simulation: bool) -> Iterator[PlanLine]:
         yield _camera(f"camera[{index}]", camera, simulation=simulation)
     yield _pad(config, simulation=simulation)
     yield _pack("recognition.pack", config.recognition.pack, config)
-    yield from _barrier(config, simulation=simulation)
+    yield from barrier_lines(config, simulation=simulation)
     yield _arrivals(config.roster.source)
     yield _root(config.roster.root)
-    yield _secret("roster.site_key_file", str(config.roster.site_key_file), "")
+    yield _site_key(config.roster.site_key_file)
     yield from _uplink(config)
     yield from _shared_keys(config)
 
@@ -74,7 +46,7 @@ def _lines(config: Config, *, simulation: bool) -> Iterator[PlanLine]:
 def _own_folder(key: str, folder: Path, what: str) -> PlanLine:
     """A folder that the agent makes where it is not there."""
     above = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
-    if _kind(str(above)) != "folder":
+    if what_is(str(above)) != "folder":
         return PlanLine(key, Verdict.REFUSED, f"{above} is no folder; {folder} for {what} cannot be made: name another '{key}'")
     return PlanLine(key, Verdict.OK, f"{what} in {folder}")
 
@@ -83,7 +55,7 @@ def _camera(key: str, camera: CameraConfig, *, simulation: bool) -> PlanLine:
     what = f"camera '{camera.name}' for {camera.direction}: {camera.source}"
     if "://" in camera.source:
         return PlanLine(key, Verdict.OK, f"{what} (network address)")
-    kind = _kind(camera.source)
+    kind = what_is(camera.source)
     if kind in {"file", "folder"}:
         if simulation:
             return PlanLine(key, Verdict.OK, f"{what} ({kind} of pictures)")
@@ -91,52 +63,6 @@ def _camera(key: str, camera: CameraConfig, *, simulation: bool) -> PlanLine:
     if kind == "absent":
         return PlanLine(key, Verdict.MISSING, f"{what} is absent; plug the camera in, or name another 'source'")
     return PlanLine(key, Verdict.OK, f"{what}, {camera.width} x {camera.height} at {camera.frames_per_s:g} frames/s")
-
-
-def _barrier(config: Config, *, simulation: bool) -> Iterator[PlanLine]:
-    yield _kept(config)
-    port, board = config.barrier.port, config.barrier.kind is not BarrierKind.CONTROLLER
-    name = "board" if board else "controller"
-    what = f"{name} at {port}, {config.barrier.baud} bits/s"
-    wrong = why_not(port, simulation=simulation)
-    if _kind(port) == "absent":
-        yield PlanLine("barrier.port", Verdict.MISSING, f"{what}: the port is absent; plug the {name} in, or name another port")
-    elif wrong is not None and (board or not simulation):  # a controller of the other kind says so itself, and is refused then
-        yield PlanLine("barrier.port", Verdict.REFUSED, f"{what}: the port {wrong}")
-    else:
-        yield PlanLine("barrier.port", Verdict.OK, what)
-    if config.barrier.key_file or not board:
-        yield _secret("barrier.key_file", config.barrier.key_file, "the controller's link has no key: it must be inside the cabinet")
-
-
-_ASSURANCES = MappingProxyType(
-    {BarrierKind.CONTROLLER: CONTROLLER, BarrierKind.OSDP: OSDP, BarrierKind.MODBUS: MODBUS, BarrierKind.RELAY: RELAY}
-)
-
-
-def assurance(config: Config) -> Assurance:
-    """What the configured hardware keeps of the controller's safety rules."""
-    return _ASSURANCES[config.barrier.kind]
-
-
-def _kept(config: Config) -> PlanLine:
-    """One line; `gate-agent check` prints the rules that are not kept in full."""
-    table = assurance(config)
-    if not table.not_kept:
-        numbers = ", ".join(str(rule.rule) for rule in table.rules)
-        return PlanLine("barrier.kind", Verdict.OK, f"{table.hardware} keeps safety rules {numbers} by itself")
-    lost = ", ".join(str(rule.rule) for rule in table.rules if rule.keeping is Keeping.LOST)
-    elsewhere = ", ".join(str(rule.rule) for rule in table.rules if rule.keeping is Keeping.ELSEWHERE)
-    package = _PACKAGES.get(config.barrier.kind)
-    if package is not None and importlib.util.find_spec(package) is None:
-        return PlanLine("barrier.kind", Verdict.REFUSED, str(PackageAbsentError(package)))
-    text = (
-        f"{table.hardware}: safety rules {lost} are lost, {elsewhere} kept elsewhere and not in full; gate-agent check says what it means"
-    )
-    return PlanLine("barrier.kind", Verdict.WARNING, text)
-
-
-_PACKAGES = MappingProxyType({BarrierKind.OSDP: "osdp", BarrierKind.MODBUS: "pymodbus"})
 
 
 def is_pseudo_terminal(port: str) -> bool:
@@ -164,7 +90,7 @@ def _pack(key: str, name: str, config: Config) -> PlanLine:
 
 
 def _arrivals(folder: Path) -> PlanLine:
-    found = _kind(str(folder))
+    found = what_is(str(folder))
     if found == "folder":
         return PlanLine("roster.source", Verdict.OK, f"releases arrive in {folder}")
     wrong = "is absent" if found == "absent" else "is no folder"
@@ -173,7 +99,7 @@ def _arrivals(folder: Path) -> PlanLine:
 
 
 def _root(file: Path) -> PlanLine:
-    line = _file("roster.root", file, "the trusted root")
+    line = file_line("roster.root", file, "the trusted root")
     if line.verdict is not Verdict.OK:
         return line
     try:
@@ -185,25 +111,13 @@ def _root(file: Path) -> PlanLine:
     return line
 
 
-def _file(key: str, file: Path, what: str) -> PlanLine:
-    found = _kind(str(file))
-    if found == "absent":
-        return PlanLine(key, Verdict.MISSING, f"{what} {file} is absent; put it there, or name another file")
-    if found != "file":
-        return PlanLine(key, Verdict.UNUSABLE, f"{what} {file} is a {found} and no file; put the file there, or name another")
-    return PlanLine(key, Verdict.OK, f"{what} {file}")
-
-
-def _secret(key: str, file: str, without: str) -> PlanLine:
-    if not file:
-        return PlanLine(key, Verdict.OK, without)
-    path = Path(file)
-    line = _file(key, path, "key")
-    if line.verdict is not Verdict.OK and key == "barrier.key_file":
-        return PlanLine(key, Verdict.REFUSED, line.text)  # nothing can be said to the controller without it
-    if line.verdict is Verdict.OK and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        return PlanLine(key, Verdict.REFUSED, f"key {file} may be read by others (mode {mode:04o}); run: chmod 0600 {file}")
+def _site_key(file: Path) -> PlanLine:
+    line = secret_line("roster.site_key_file", file)
+    if line.verdict is Verdict.OK:
+        try:
+            read_key(file)
+        except RosterError as error:
+            return PlanLine(line.key, Verdict.UNUSABLE, str(error))
     return line
 
 
@@ -232,14 +146,6 @@ def _uplink(config: Config) -> Iterator[PlanLine]:
         return
     yield PlanLine("uplink", Verdict.OK, f"broker {uplink.host}:{uplink.port}, {'TLS' if uplink.tls else 'no TLS, loopback'}")
     if uplink.tls:
-        yield _file("uplink.ca_file", Path(uplink.ca_file), "certificate authority")
-        yield _file("uplink.cert_file", Path(uplink.cert_file), "client certificate")
-        yield _secret("uplink.key_file", uplink.key_file, "")
-
-
-def _kind(path: str) -> str:
-    try:
-        mode = os.stat(path).st_mode  # noqa: PTH116  one call answers all of it
-    except OSError:
-        return "absent"
-    return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "device"
+        yield file_line("uplink.ca_file", Path(uplink.ca_file), "certificate authority")
+        yield file_line("uplink.cert_file", Path(uplink.cert_file), "client certificate")
+        yield secret_line("uplink.key_file", Path(uplink.key_file))

@@ -3,9 +3,12 @@
 Every rule that a kind does not keep has a sentence for the person who signs for the gate. `gate-agent check` prints them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
+
+from firmware_bridge.vocabulary import Direction
 
 
 class Keeping(StrEnum):
@@ -64,18 +67,19 @@ _BELIEF_LOST: Final = (
     "Nobody compares what this program believes with what the lane does. That no leaf closes on a person, "
     "and that whoever stands between can go back, must be done by the turnstile's own logic."
 )
-_EXIT_ELSEWHERE: Final = (
-    "Request to exit and the fire input must be wired to the turnstile's own logic, never through this computer. "
-    "When the fire input clears, the lane serves again by itself: nobody on site is asked."
-)
+_OWN_LOGIC: Final = "Request to exit and the fire input must be wired to the turnstile's own logic, never through this computer."
+_EXIT_ELSEWHERE: Final = f"{_OWN_LOGIC} When the fire input clears, the lane serves again by itself: nobody on site is asked."
+_FIRE_UNTOLD: Final = f"{_OWN_LOGIC} This program is not told of a fire: it goes on granting entry."
 _REST_ELSEWHERE: Final = (
     "After power-on the outputs are as the maker of the board has set them; the rest position is the turnstile's own. "
     "There is no arming: the board obeys as soon as it has power."
 )
+_COUNTS_NOT: Final = (
+    "Nobody counts passages while this program does not run. A passage that happens then is in no record, and no gap will show it."
+)
 _COUNTER_LOST: Final = (
-    "Nobody counts passages while this program does not run. A passage that happens then is in no record, and no gap will show it. "
-    "While it runs, a passage is seen once the contact behind the person has closed: whoever walks through on a grant is taken for the "
-    "one who has it unless another face was seen, and two who walk as one are one."
+    f"{_COUNTS_NOT} While it runs, a passage is seen once the contact behind the person has closed: whoever walks through on a grant "
+    "is taken for the one who has it unless another face was seen, and two who walk as one are one."
 )
 
 OSDP: Final = Assurance(
@@ -131,12 +135,7 @@ RELAY: Final = Assurance(
         ),
         RuleKept(2, Keeping.ELSEWHERE, _ONCE_ELSEWHERE),
         RuleKept(3, Keeping.LOST, _BELIEF_LOST),
-        RuleKept(
-            4,
-            Keeping.ELSEWHERE,
-            "Request to exit and the fire input must be wired to the turnstile's own logic. This program is not told of a fire: "
-            "it goes on granting entry.",
-        ),
+        RuleKept(4, Keeping.ELSEWHERE, _FIRE_UNTOLD),
         RuleKept(5, Keeping.LOST, "Nothing leads the relay back to rest; after a loss of power it is as its maker made it."),
         RuleKept(
             6,
@@ -147,3 +146,23 @@ RELAY: Final = Assurance(
         RuleKept(8, Keeping.LOST, _NO_AUTHENTICATION),
     ),
 )
+
+
+def as_wired(board: Assurance, *, fire: bool, unseen: Sequence[str]) -> Assurance:
+    """The table of a board that reads contacts, with what is lost where one is not wired.
+
+    Args:
+        board: of OSDP or MODBUS, as it is with every contact wired.
+        fire: whether the fire contact is wired to the board.
+        unseen: the directions that have no contact behind the person.
+    """
+    changed: dict[int, str] = {}
+    if not fire:
+        changed[4] = _FIRE_UNTOLD
+    if unseen:
+        seen = _COUNTS_NOT if len(unseen) == len(Direction) else _COUNTER_LOST
+        changed[6] = (
+            f"{seen} For {' and '.join(unseen)} no contact is wired: nobody sees who walks through, each grant there is recorded as "
+            "unconfirmed, tailgating and forced entry are not seen, and anti-passback cannot be relied on."
+        )
+    return replace(board, rules=tuple(replace(rule, meaning=changed.get(rule.rule, rule.meaning)) for rule in board.rules))

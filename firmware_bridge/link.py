@@ -5,7 +5,7 @@ The owner's turn is always the same: `receive` what came in, give orders, then `
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, assert_never
 
 from firmware_bridge.clock_map import ClockMap
 from firmware_bridge.codec import UNTAGGED
@@ -57,7 +57,7 @@ from firmware_bridge.messages import (
 )
 from firmware_bridge.orders import Orders, cancel_name, release_name
 from firmware_bridge.session import Session, read_open, seal_open
-from firmware_bridge.vocabulary import Belief, Direction, Lamp, Phase, Refusal, Sender, Switch, Tone
+from firmware_bridge.vocabulary import Belief, Direction, HelloRefusal, Lamp, Phase, Refusal, Sender, Switch, Tone
 
 _NS_PER_MS: Final = 1_000_000
 _NS_PER_S: Final = 1_000_000_000
@@ -278,8 +278,7 @@ class HostLink:
         match message:
             case HelloRefused() if self._greeting is not None and message.host_nonce == self._greeting.hello.host_nonce:
                 self._greeting = None
-                spoken = f"it speaks versions {message.min_version} to {message.max_version}"
-                return [LinkRefused(f"the controller refuses this host: {message.reason.name}; {spoken}")]
+                return [LinkRefused(f"the controller refuses this host: {message.reason.name}; {_why_refused(message, self._settings)}")]
             case NoSession() if self._up is not None and message.boot_count != self._up.boot_count:
                 self._lose("the controller has restarted")
                 return []
@@ -369,6 +368,20 @@ class HostLink:
         if self._up is not None:
             self._news += self._up.orders.drop(reason)
         self._up = None
+
+
+def _why_refused(message: HelloRefused, settings: HostSettings) -> str:
+    match message.reason:
+        case HelloRefusal.VERSION:
+            return f"it speaks versions {message.min_version} to {message.max_version}"
+        case HelloRefusal.LINK_MODE if settings.key is not None:
+            return "this gate has a key and the controller has none; give it the gate's key"
+        case HelloRefusal.LINK_MODE:
+            return "the controller has a key and this gate has none; give the gate the controller's key"
+        case HelloRefusal.OTHER_HOST:
+            return "another host is in charge of it; it is free two seconds after that one's last heartbeat"
+        case _:
+            assert_never(message.reason)
 
 
 def _heartbeat_due_ns(up: _Up) -> int:

@@ -18,7 +18,8 @@ from agent.diagnostics.findings import Finding, Gate, Health
 from agent.diagnostics.roster_checks import arrivals, in_force
 from agent.drivers.control_socket import ControlSocketError, ask
 from agent.drivers.staff_desk import StaffKeyError, fingerprint, read_public
-from agent.plan import Verdict, plan
+from agent.plan import plan
+from agent.plan_line import Verdict
 from models.errors import ModelError
 from models.pack import Pack, PadPack, open_pack, open_pad_pack
 

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from agent.core.effects import BarrierCommand, CancelRelease
@@ -53,20 +52,6 @@ class BarrierPort:
     link_inside_cabinet: bool
     host_name: str
     simulation: bool
-
-
-def read_key(file: Path) -> bytes:
-    """The link's key from a file of 64 hexadecimal digits.
-
-    Raises:
-        UsageError: unreadable, or no such key.
-    """
-    try:
-        return bytes.fromhex(file.read_text(encoding="ascii").strip())
-    except OSError as error:
-        raise UsageError(f"{file}: the controller's key cannot be read ({error.strerror}); see barrier.key_file") from error
-    except ValueError as error:
-        raise UsageError(f"{file}: is no key; it must be 64 hexadecimal digits and nothing else") from error
 
 
 class SerialBarrier:

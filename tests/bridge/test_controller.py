@@ -701,10 +701,11 @@ def test_a_damaged_store_takes_no_release_and_keeps_nothing() -> None:
 
 
 def test_a_keyless_link_needs_both_sides() -> None:
+    said = {None: "the controller has a key and this gate has none", KEY: "this gate has a key and the controller has none"}
     for mine, theirs in ((None, KEY), (KEY, None)):
         world = World(settings=ControllerSettings(key=theirs), host_settings=host_settings(key=mine))
         world.connect()
-        assert "LINK_MODE" in world.seen(LinkRefused)[-1].reason
+        assert f"LINK_MODE; {said[mine]}" in world.seen(LinkRefused)[-1].reason
     world = World(settings=ControllerSettings(key=None), host_settings=host_settings(key=None))
     world.arm()
 

@@ -1,5 +1,6 @@
 """A lane without its cameras: real core, journal, control loop, driver, wire and controller. What the recogniser would say is posted."""
 
+import hashlib
 import json
 import sqlite3
 import threading
@@ -26,7 +27,7 @@ from firmware_bridge.emulator.shell import BoardSettings, Emulator
 from tests.runtime.lane import ADA, IN_SERVICE, NOW, RULES, probe
 from tests.sim.oracle import problems
 
-KEY = bytes(range(1, 33))
+KEY = hashlib.sha256(b"of no gate").digest()
 LIMIT_S = 40.0  # far above what any step takes on a busy machine
 _RULES = replace(RULES, anti_passback=False, cool_down_ms=200)
 

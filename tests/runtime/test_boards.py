@@ -9,6 +9,7 @@ import pytest
 
 from agent.barrier_config import BarrierKind, BoardFlash
 from agent.barrier_parts import BarrierNeeds, barrier, wiring
+from agent.barrier_plan import assurance
 from agent.cli import main
 from agent.config import load
 from agent.core.identity import Direction, GrantNumber
@@ -16,7 +17,8 @@ from agent.drivers.barrier import SerialBarrier
 from agent.drivers.board_barrier import BoardBarrier
 from agent.drivers.board_lane import Wiring
 from agent.errors import UsageError
-from agent.plan import Verdict, assurance, plan
+from agent.plan import plan
+from agent.plan_line import Verdict
 from agent.settings import ConfigError
 from firmware_bridge.assurance import CONCERNED_RULES, CONTROLLER, MODBUS, OSDP, RELAY, Assurance, Keeping
 from firmware_bridge.modbus_words import FLASHES
@@ -101,6 +103,37 @@ def test_check_prints_each_rule_that_is_not_kept_with_what_it_means(
         assert rule.meaning in printed
 
 
+OSDP_LANE = f'{WALK}[barrier]\nkind = "osdp"\n'
+LOOSE = "[board]\ninput_passed_entry = -1\ninput_passed_exit = -1\ninput_emergency = -1\n"
+
+
+@pytest.mark.parametrize(("text", "table"), [(MODBUS_LANE, MODBUS), (OSDP_LANE, OSDP)])
+def test_a_board_that_is_wired_whole_has_the_table_of_its_kind(tmp_path: Path, text: str, table: Assurance) -> None:
+    assert assurance(load(written(tmp_path, text))) == table
+
+
+@pytest.mark.parametrize("text", [MODBUS_LANE, OSDP_LANE])
+def test_without_a_fire_contact_nobody_is_told_that_a_fire_is_noticed(tmp_path: Path, text: str) -> None:
+    config = load(written(tmp_path, text + "[board]\ninput_emergency = -1\n"))
+    (rule,) = [rule for rule in assurance(config).rules if rule.rule == 4]
+    assert "When the fire input clears" not in rule.meaning
+    assert "This program is not told of a fire: it goes on granting entry." in rule.meaning
+    (line,) = [line for line in plan(config, simulation=False) if line.key == "board.input_emergency"]
+    assert (line.verdict, "goes on granting entry" in line.text) == (Verdict.WARNING, True)
+
+
+@pytest.mark.parametrize("text", [MODBUS_LANE, OSDP_LANE])
+def test_without_its_contact_a_passage_is_said_to_be_seen_by_nobody(tmp_path: Path, text: str) -> None:
+    off = text.replace("[lane]\n", '[lane]\nanti_passback = "off"\n')
+    for board, unseen, seen in (("[board]\ninput_passed_exit = -1\n", "exit", True), (LOOSE, "entry and exit", False)):
+        config = load(written(tmp_path, off + board))
+        (rule,) = [rule for rule in assurance(config).rules if rule.rule == 6]
+        assert f"For {unseen} no contact is wired: nobody sees who walks through" in rule.meaning
+        assert ("a passage is seen once the contact" in rule.meaning) is seen
+        warned = [line.key for line in plan(config, simulation=False) if line.key.startswith("board.input_passed")]
+        assert warned == [f"board.input_passed_{direction}" for direction in unseen.split(" and ")]
+
+
 def test_of_our_controller_check_prints_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["check", "--config", str(written(tmp_path, ""))])
     said = [line for line in capsys.readouterr().out.splitlines() if "rule" in line]
@@ -159,7 +192,7 @@ def test_an_osdp_key_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("00" * 16, encoding="ascii")
     config = load(written(tmp_path, f'{WALK}[barrier]\nkind = "osdp"\nkey_file = "{key}"\n'))
-    assert assurance(config) is OSDP
+    assert assurance(config) == OSDP
     with pytest.raises(UsageError, match="can be guessed"):
         barrier(config, needs())
 

@@ -1,5 +1,6 @@
 """`gate-agent check` and the plan that `run` enforces."""
 
+import hashlib
 import json
 import os
 import pty
@@ -14,8 +15,11 @@ import pytest
 from agent.authority.synthetic import SyntheticAuthority
 from agent.cli import COMMANDS, main
 from agent.config import load
-from agent.plan import Verdict, plan
+from agent.plan import plan
+from agent.plan_line import Verdict
 from models.places import manifests_folder
+
+KEY = hashlib.sha256(b"of no gate").hexdigest()
 
 
 def verdicts(folder: Path, text: str, *, simulation: bool) -> dict[str, Verdict]:
@@ -46,7 +50,7 @@ def test_a_pseudo_terminal_runs_only_in_a_simulation_even_behind_a_link(tmp_path
 @pytest.mark.parametrize(("mode", "expected"), [(0o600, Verdict.OK), (0o640, Verdict.REFUSED), (0o604, Verdict.REFUSED)])
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int, expected: Verdict) -> None:
     key = tmp_path / "controller.key"
-    key.write_text("00" * 32)
+    key.write_text(KEY)
     key.chmod(mode)
     assert verdicts(tmp_path, f'[barrier]\nkey_file = "{key}"\n', simulation=False)["barrier.key_file"] is expected
 
@@ -201,7 +205,7 @@ def test_a_folder_of_our_own_that_can_be_made_is_fine(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("change", "refused"), [(str, True), (str.upper, True), (lambda text: text.replace("a", "b"), False)])
 def test_one_key_for_two_purposes_is_refused(tmp_path: Path, change: Callable[[str], str], refused: bool) -> None:
-    for name, text in (("controller.key", "5a" * 32), ("site.key", change("5a" * 32) + "\n")):
+    for name, text in (("controller.key", KEY), ("site.key", change(KEY) + "\n")):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
     text = f'[barrier]\nkey_file = "{tmp_path / "controller.key"}"\n[roster]\nsite_key_file = "{tmp_path / "site.key"}"\n'
@@ -222,3 +226,64 @@ def test_a_control_socket_that_cannot_be_made_ends_in_a_sentence(tmp_path: Path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "the control socket cannot be opened (AF_UNIX path too long)" in done.stderr.splitlines()[-1]
+
+
+# --- the port, and what does nothing ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("folder", "it is a folder and no serial port"),
+        ("file", "it is a file and no serial port"),
+        ("/dev/null", "a device of another kind"),
+    ],
+)
+def test_a_port_that_is_none_is_said(tmp_path: Path, place: str, words: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    verdict, text = lines(tmp_path, f'[barrier]\nport = "{tmp_path / place}"\n')["barrier.port"]
+    assert (verdict, words in text) == (Verdict.UNUSABLE, True), text
+
+
+@pytest.mark.skipif(not Path("/dev/ttyS0").exists(), reason="this machine has no serial port")
+def test_a_serial_port_is_one(tmp_path: Path) -> None:
+    assert lines(tmp_path, '[barrier]\nport = "/dev/ttyS0"\n')["barrier.port"][0] is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("[barrier]\nbaud = 12345\n", "barrier.baud", "an unusual speed"),
+        ("[barrier]\nallow_unsafe_actuator = true\n", "barrier.allow_unsafe_actuator", 'kind = "controller" does not ask for it'),
+        ("[board]\noutput_entry = 3\n", "board.output_entry", 'kind = "controller" does not use it'),
+    ],
+)
+def test_what_does_nothing_is_a_warning(tmp_path: Path, text: str, key: str, words: str) -> None:
+    verdict, said = lines(tmp_path, text)[key]
+    assert (verdict, words in said) == (Verdict.WARNING, True), said
+
+
+def test_a_configuration_as_it_is_shipped_has_none_of_these_warnings(tmp_path: Path) -> None:
+    assert [
+        key for key in lines(tmp_path, "") if key.startswith("board.") or key in {"barrier.baud", "barrier.allow_unsafe_actuator"}
+    ] == []
+
+
+@pytest.mark.parametrize("text", ["", "00" * 31, "no key at all"])
+def test_a_site_key_that_is_none_is_said(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "site.key"
+    file.write_text(text)
+    file.chmod(0o600)
+    verdict, said = lines(tmp_path, f'[roster]\nsite_key_file = "{file}"\n')["roster.site_key_file"]
+    assert (verdict, "does not hold 64 hexadecimal digits" in said) == (Verdict.UNUSABLE, True), said
+
+
+def test_a_full_disk_under_the_report_is_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text("")
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "agent", "check", "--config", str(file)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("gate-agent: standard output cannot be written (No space left on device)")

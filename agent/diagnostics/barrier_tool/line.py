@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from agent.barrier_key import read_barrier_key
 from agent.config import Config
 from agent.core.moment import NS_PER_MS, NS_PER_S
-from agent.drivers.barrier import read_key
 from agent.errors import GateError, UsageError
 from agent.plan import is_pseudo_terminal
 from firmware_bridge import vocabulary
@@ -225,7 +225,7 @@ def _settings(config: Config, *, simulation: bool) -> HostSettings:
     kinds = {vocabulary.Kind.EMULATOR, vocabulary.Kind.REFERENCE_ON_PC} if simulation else {vocabulary.Kind.REAL}
     try:
         return HostSettings(
-            key=read_key(Path(barrier.key_file)) if barrier.key_file else None,
+            key=read_barrier_key(barrier.kind, Path(barrier.key_file)) if barrier.key_file else None,
             host_id=hashlib.sha256(f"{config.gate.site}/{config.gate.gate}".encode()).digest()[:8],
             accepted_kinds=frozenset(kinds),
             link_inside_cabinet=barrier.link_inside_cabinet,
