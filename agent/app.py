@@ -22,7 +22,7 @@ from agent.core.controller import State
 from agent.core.effects import Effect, ShowPrompt
 from agent.core.events import EVENTS, Event, Severity
 from agent.core.identity import Direction
-from agent.core.inputs import CameraCondition, CameraReported, Input, RecognitionReported, StopRequested
+from agent.core.inputs import CameraCondition, CameraReported, ControlSocketSilent, Input, RecognitionReported, StopRequested
 from agent.core.moment import NS_PER_S
 from agent.core.text import harmless
 from agent.drivers.barrier import SerialBarrier
@@ -52,6 +52,7 @@ from agent.runtime import Observers, Runtime, World
 # Longest time between two turns of a thread while all is well.
 CONTROL_LIMIT_NS = 2 * NS_PER_S  # turns every 250 ms; a commit on a bad disk takes a second
 BARRIER_LIMIT_NS = 2 * NS_PER_S
+CONTROL_SOCKET_LIMIT_NS = 5 * NS_PER_S  # turns every 250 ms, and gives each who asks a second
 CAMERA_LIMIT_NS = 5 * NS_PER_S  # its owner turns every 100 ms and never blocks; the reader may
 RECOGNITION_LIMIT_NS = 20 * NS_PER_S  # opening the models takes seconds on a slow controller
 UPLINK_LIMIT_NS = 60 * NS_PER_S  # connecting blocks on name look-up, TCP and TLS
@@ -156,7 +157,7 @@ class App:
         )
         uplink = self._uplink(journal, clock)
         threads = [
-            Watched(control_socket, CAMERA_LIMIT_NS),
+            Watched(control_socket, CONTROL_SOCKET_LIMIT_NS, silent=ControlSocketSilent),
             *([] if uplink is None else [Watched(uplink, UPLINK_LIMIT_NS)]),
             Watched(barrier, BARRIER_LIMIT_NS),
             Watched(recognition, RECOGNITION_LIMIT_NS, silent=lambda words: RecognitionReported(ready=False, detail=words)),

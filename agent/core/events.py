@@ -37,6 +37,7 @@ class EventType(StrEnum):
     ACCESS_DENIED = "access.denied"
     STAFF_GRANTED = "staff.granted"
     STAFF_DENIED = "staff.denied"
+    STAFF_UNHEARD = "staff.unheard"
     GRANT_CANCELLED = "grant.cancelled"
     RELEASE_REFUSED = "release.refused"
     PASSAGE_MADE = "passage.made"
@@ -143,6 +144,11 @@ EVENTS: Mapping[EventType, EventSpec] = {
         Severity.WARNING,
         "An order of staff was not carried out.",
         {"denial": "why not; see the table of denials", **_ORDER},
+    ),
+    EventType.STAFF_UNHEARD: EventSpec(
+        Severity.ALARM,
+        "The control socket fell silent: nobody can lock this gate down or order a release, until it turns again or the agent restarts.",
+        {"detail": "for how long"},
     ),
     EventType.GRANT_CANCELLED: EventSpec(
         Severity.NOTICE,

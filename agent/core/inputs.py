@@ -346,6 +346,13 @@ class LockDownSet:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlSocketSilent:
+    """Its thread does not turn any more, so staff can say nothing on site."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A deadline that `controller.next_deadline_ns` named has come, or nothing happened for a while."""
 
@@ -372,5 +379,6 @@ BarrierInput = (
     | BarrierAlarmed
     | BarrierFaulted
 )
-HouseInput = JournalReported | EventsAcknowledged | UplinkReported | LockDownSet | StaffRelease | StaffRefused | Tick | StopRequested
+StaffInput = LockDownSet | StaffRelease | StaffRefused | ControlSocketSilent
+HouseInput = JournalReported | EventsAcknowledged | UplinkReported | StaffInput | Tick | StopRequested
 Input = RecognitionInput | RosterInput | BarrierInput | HouseInput

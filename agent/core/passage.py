@@ -56,6 +56,7 @@ class Signal(StrEnum):
     LOCK_DOWN_SET = "LockDownSet"
     STAFF_RELEASE = "StaffRelease"
     STAFF_REFUSED = "StaffRefused"
+    CONTROL_SOCKET_SILENT = "ControlSocketSilent"
     TICK = "Tick"
     STOP_REQUESTED = "StopRequested"
 
@@ -172,6 +173,7 @@ TABLE: Mapping[Signal, Row] = MappingProxyType(
         Signal.UPLINK_REPORTED: Row(_STAYS),
         Signal.STAFF_RELEASE: Row(_STAYS),
         Signal.STAFF_REFUSED: Row(_STAYS),
+        Signal.CONTROL_SOCKET_SILENT: Row(_STAYS),
     }
 )
 
@@ -204,6 +206,7 @@ _SIGNALS: Mapping[type, Signal] = MappingProxyType(
         inputs.LockDownSet: Signal.LOCK_DOWN_SET,
         orders.StaffRelease: Signal.STAFF_RELEASE,
         orders.StaffRefused: Signal.STAFF_REFUSED,
+        inputs.ControlSocketSilent: Signal.CONTROL_SOCKET_SILENT,
         inputs.Tick: Signal.TICK,
         inputs.StopRequested: Signal.STOP_REQUESTED,
     }

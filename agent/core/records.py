@@ -7,6 +7,7 @@ from agent.core.health import Health
 from agent.core.inputs import (
     BarrierFaulted,
     CameraReported,
+    ControlSocketSilent,
     Input,
     LockDownSet,
     RosterLoaded,
@@ -47,6 +48,8 @@ def of_input(before: Health, given: Input, now: Now) -> tuple[Record, ...]:  # n
             return () if connected is before.uplink else (record(EventType.UPLINK_CHANGED, now, connected=connected, detail=detail),)
         case LockDownSet(on, by, reason):
             return (record(EventType.LOCK_DOWN, now, on=on, by=by, reason=reason),)
+        case ControlSocketSilent(detail):
+            return (record(EventType.STAFF_UNHEARD, now, detail=detail),)
         case _:
             return ()
 

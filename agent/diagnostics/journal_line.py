@@ -20,6 +20,7 @@ TELLING: Mapping[EventType, tuple[str, ...]] = MappingProxyType(
         EventType.ACCESS_DENIED: ("reason", "person", "direction", "camera", "score", "threshold", "runner_up", "pad"),
         EventType.STAFF_GRANTED: ("grant", "direction", "staff", "user", "reason"),
         EventType.STAFF_DENIED: ("denial", "direction", "staff", "user", "reason"),
+        EventType.STAFF_UNHEARD: ("detail",),
         EventType.GRANT_CANCELLED: ("grant", "person", "reason"),
         EventType.RELEASE_REFUSED: ("grant", "person", "reason"),
         EventType.PASSAGE_MADE: ("grant", "person", "direction"),

@@ -167,6 +167,7 @@ INPUTS: Mapping[type, Callable[[int], Strategy]] = {
     i.EventsAcknowledged: _still(st.builds(i.EventsAcknowledged, epoch=texts, seq=st.integers(0, 2**63), head=texts)),
     i.UplinkReported: _still(st.builds(i.UplinkReported, connected=st.booleans(), detail=texts)),
     i.LockDownSet: _still(st.builds(i.LockDownSet, on=st.booleans(), by=texts, reason=texts)),
+    i.ControlSocketSilent: _still(st.builds(i.ControlSocketSilent, detail=texts)),
     o.StaffRelease: lambda now_ns: st.builds(
         o.StaffRelease,
         staff=texts,

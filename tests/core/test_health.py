@@ -243,6 +243,13 @@ def test_a_part_that_repeats_itself_is_recorded_once(given: i.Input, kind: Event
     assert kind not in types(lane.hears(given))
 
 
+def test_a_silent_control_socket_is_an_alarm_and_moves_nothing() -> None:
+    lane = Play()
+    before = closed(lane)
+    (said,) = events(lane.hears(i.ControlSocketSilent("thread gate-control-socket has not turned for 5 s")), EventType.STAFF_UNHEARD)
+    assert (said.data, closed(lane)) == ({"detail": "thread gate-control-socket has not turned for 5 s"}, before)
+
+
 def test_a_fault_that_was_never_raised_does_not_end() -> None:
     assert types(Play().hears(i.BarrierFaulted("tamper", active=False))) == []
 

@@ -4,17 +4,21 @@ import json
 import os
 import pwd
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent import app
 from agent.cli import main
-from agent.core.inputs import Input, LockDownSet
+from agent.core.inputs import ControlSocketSilent, Input, LockDownSet
 from agent.core.moment import NS_PER_S
 from agent.drivers import control_socket
 from agent.drivers.control_socket import ControlSocket, ControlSocketError, NoAgentError, UnansweredError, ask
+from agent.liveness import Liveness, Watched
 
 
 @pytest.fixture
@@ -162,6 +166,30 @@ def test_whatever_fails_in_a_request_ends_that_request_alone(tmp_path: Path, cap
     server.stop()
     assert server.join(5.0)
     assert "KeyError" in caplog.text
+
+
+def test_a_thread_that_does_not_turn_is_said_once(tmp_path: Path, posted: list[Input]) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def stuck() -> dict[str, Any]:
+        asked.set()
+        go_on.wait(20)
+        return {}
+
+    server = ControlSocket(tmp_path / "s", snapshot=stuck, post=posted.append)
+    liveness = Liveness([Watched(server, app.CONTROL_SOCKET_LIMIT_NS, silent=ControlSocketSilent)], posted.append, lambda _: None)
+    server.start()
+    with raw(tmp_path / "s") as client:
+        client.sendall(json.dumps({"made_ns": time.monotonic_ns(), "ask": "snapshot"}).encode() + b"\n")
+        assert asked.wait(20)
+        liveness.look(server.fresh_ns() + app.CONTROL_SOCKET_LIMIT_NS - 1)
+        assert posted == []
+        for late_ns in (0, NS_PER_S):
+            liveness.look(server.fresh_ns() + app.CONTROL_SOCKET_LIMIT_NS + late_ns)
+        go_on.set()
+    assert posted == [ControlSocketSilent("thread gate-control-socket has not turned for 5 s")]
+    server.stop()
+    assert server.join(5.0)
 
 
 @pytest.fixture
