@@ -13,8 +13,7 @@ MOST_LINES = 400  # beyond it a file certainly holds two jobs; from 250 on it us
 # The only places that catch everything: the tops of threads, which report and end, and calls of a library without a root of its errors.
 BROAD_EXCEPTS: frozenset[tuple[str, str]] = frozenset(
     {
-        ("agent/drivers/barrier.py", "_run"),
-        ("agent/drivers/board_barrier.py", "_run"),
+        ("agent/drivers/order_thread.py", "_run"),
         ("agent/drivers/camera.py", "_read"),  # the thread that reads one opening of a camera
         ("agent/drivers/camera.py", "_run"),
         ("agent/drivers/control_socket.py", "_run"),
@@ -29,8 +28,7 @@ BROAD_EXCEPTS: frozenset[tuple[str, str]] = frozenset(
 # The only files that start threads; docs/ARCHITECTURE.md gives the reason for each of the gate's.
 THREADS = frozenset(
     {
-        *("agent/drivers/camera.py", "agent/drivers/recognition.py", "agent/drivers/barrier.py", "agent/drivers/uplink.py"),
-        "agent/drivers/board_barrier.py",
+        *("agent/drivers/camera.py", "agent/drivers/recognition.py", "agent/drivers/order_thread.py", "agent/drivers/uplink.py"),
         *("agent/drivers/roster_loader.py", "agent/drivers/control_socket.py"),
         *("agent/diagnostics/demo/play.py", "agent/diagnostics/bench/lane.py"),
         *("firmware_bridge/emulator/shell.py", "firmware_bridge/emulator/__main__.py"),
