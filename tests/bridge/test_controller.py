@@ -3,27 +3,34 @@
 Every test runs against the emulator and against the reference firmware: one set of rules, two implementations.
 """
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from firmware_bridge import codec
+from firmware_bridge.emulator.controller import Output
 from firmware_bridge.emulator.settings import ControllerSettings
 from firmware_bridge.emulator.store import Store
-from firmware_bridge.errors import MessageError
-from firmware_bridge.greeting import hello
+from firmware_bridge.errors import MessageError, Rejected
+from firmware_bridge.framing import FrameReader
+from firmware_bridge.greeting import hello, read_reply
 from firmware_bridge.host_events import (
     Armed,
     ArmRefused,
     CancelAnswered,
     Connected,
+    Happened,
     HealthRead,
     LinkRefused,
     Lost,
     NotDone,
     ReleaseAnswered,
 )
-from firmware_bridge.limits import LEASE_MS, MAX_WINDOW_MS
+from firmware_bridge.limits import EVENT_QUEUE, LEASE_MS, MAX_WINDOW_MS
 from firmware_bridge.messages import (
     Arm,
     CancelAck,
@@ -31,12 +38,15 @@ from firmware_bridge.messages import (
     FaultChanged,
     ForcedOpen,
     HeldOpen,
+    NoSession,
     PassageCompleted,
     PassageStarted,
     Release,
     ReleaseEnded,
     RequestToExit,
     ReversePassage,
+    State,
+    StateRequest,
     Tailgating,
     Tamper,
 )
@@ -51,6 +61,7 @@ from firmware_bridge.vocabulary import (
     EndReason,
     FailMode,
     Fault,
+    Faults,
     Inputs,
     Lamp,
     Mechanics,
@@ -141,6 +152,27 @@ def test_a_pulse_is_timed_and_cut_in_the_device(asked_ms: int, given_ms: int) ->
     assert world.drive & Drive.PULSE_EXIT
     world.until(lambda: not world.drive & Drive.PULSE_EXIT, limit_ms=5_000)
     assert world.now_ms - opened == given_ms
+
+
+def test_a_pulse_begins_with_the_release_and_ends_with_it_at_the_latest() -> None:
+    world = World().arm()
+    drives: list[Drive] = []
+    world.watch = lambda output: drives.append(output.drive)
+    world.inject(sealed_release(world, 1))
+    assert drives[0] == Drive.ENTRY | Drive.PULSE_ENTRY  # in the step that says yes, before it is said
+    world.walk(step_ms=20)
+    assert world.passed() == [1]
+    assert not world.drive & Drive.PULSE_ENTRY
+
+
+def test_a_pulse_ends_by_its_time_while_somebody_stands_in_the_beams() -> None:
+    world = World().arm()
+    world.release(1)
+    world.beams(NEAR)
+    world.run(499)
+    assert world.drive == Drive.ENTRY | Drive.PULSE_ENTRY
+    world.run(1)
+    assert world.drive == Drive.ENTRY
 
 
 def test_a_window_too_short_to_use_is_refused() -> None:
@@ -832,6 +864,109 @@ def test_tamper_is_told_and_is_a_fault_while_it_lasts() -> None:
     assert [e.open for e in world.happened(Tamper)] == [Switch.ON, Switch.OFF]
 
 
+@pytest.mark.parametrize("already", [False, True])
+def test_an_open_cabinet_is_both_an_event_and_a_fault_and_stops_no_release(already: bool) -> None:
+    world = World()
+    if already:
+        world.inputs = Inputs.TAMPER
+        world.start_controller()
+    world.arm()
+    before = state_of(world).revision
+    if not already:
+        world.sense(Inputs.TAMPER)
+        assert state_of(world).revision == before + 1
+    told = [event.event for event in world.seen(Happened)]
+    (tamper,) = [n for n, event in enumerate(told) if isinstance(event, Tamper)]
+    fault = told[tamper + 1]
+    assert isinstance(fault, FaultChanged)
+    assert (fault.fault, fault.active, state_of(world).faults) == (Fault.TAMPER, Switch.ON, Faults.TAMPER)
+    world.release(1)
+    assert world.openings() == [1]
+
+
+# --- faults: what raises and what clears each (PROTOCOL.md section 7.9) ---------------------------------------------------------------
+
+
+def state_of(world: World) -> State:
+    assert world.link.state is not None
+    return world.link.state
+
+
+def faults_of(world: World) -> Faults:
+    world.link.read_state(world.now_ns)
+    world.pump()
+    return state_of(world).faults
+
+
+def lose_the_lease(world: World) -> None:
+    world.host_alive = False
+    world.run(LEASE_MS + 1)
+    world.host_alive = True
+    world.run(10)
+
+
+def believe_wrongly(world: World) -> None:
+    world.belief = Belief.EMERGENCY
+    world.run(1_000)
+    world.belief = None
+
+
+def drop_events(world: World) -> None:
+    world.acknowledges = False
+    for _ in range(EVENT_QUEUE + 1):
+        world.press(Inputs.REQUEST_TO_EXIT)
+        world.run(10)
+    world.acknowledges = True
+
+
+@pytest.mark.parametrize(
+    ("fault", "bring_about", "remains"),
+    [(Fault.LEASE_LOST, lose_the_lease, False), (Fault.BELIEF_WRONG, believe_wrongly, False), (Fault.EVENTS_DROPPED, drop_events, True)],
+)
+def test_a_fault_of_the_host_is_cleared_by_the_arm_that_arms(fault: Fault, bring_about: Callable[[World], None], remains: bool) -> None:
+    world = World().arm()
+    bring_about(world)
+    assert (faults_of(world), world.controller.armed) == (fault.bit, remains)
+    if remains:
+        world.until(lambda: world.link.caught_up, limit_ms=20_000)
+        world.link.arm(world.now_ns)  # armed already: nothing changes
+        world.pump()
+        assert faults_of(world) == fault.bit
+        world.link.disarm()
+        world.run(10_000)  # the way out is shut again
+    world.arm()
+    assert faults_of(world) == Faults(0)
+
+
+def test_a_stuck_beam_is_a_fault_until_both_beams_are_clear() -> None:
+    world = World(settings=settings(beam_stuck_ms=5_000)).arm()
+    for beams in (NEAR, BOTH):
+        world.beams(beams)
+        world.run(2_500)
+    assert faults_of(world) == Faults.BEAM_STUCK
+    world.beams(FAR)
+    assert faults_of(world) == Faults.BEAM_STUCK
+    world.beams(NONE)
+    assert faults_of(world) == Faults(0)
+    assert world.controller.armed
+
+
+def test_a_damaged_store_is_a_fault_that_no_order_clears() -> None:
+    world = World(store=None)
+    world.connect()
+    world.run(300)
+    world.link.arm(world.now_ns)
+    world.pump()
+    assert (faults_of(world), world.controller.armed) == (Faults.STORE_DAMAGED, False)
+
+
+def test_the_protocol_says_of_each_fault_what_raises_and_what_clears_it() -> None:
+    text = Path(codec.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8").split("### 7.9")[1].split("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in text.splitlines() if re.match(r"\| \d ", line)]
+    assert [row[0].strip() for row in rows] == [f"{fault.value} {fault.name.lower().replace('_', ' ')}" for fault in Fault]
+    assert all(cell.strip() for row in rows for cell in row)
+
+
 def test_entry_and_exit_are_never_released_together() -> None:
     world = World().arm()
     world.release(1, Direction.ENTRY)
@@ -964,6 +1099,44 @@ def test_the_hello_of_another_host_does_not_end_a_live_session() -> None:
     world.inject(seal_open(hello(host_settings(host_id=b"intruder"), bytes(16))))
     assert world.logged("frame_refused")[-1].fields["reason"] == "unexpected"
     assert world.controller.armed
+
+
+def greeted(world: World, nonce: bytes) -> Session:
+    """The session of a HELLO that nobody has used yet."""
+    written: list[bytes] = []
+    world.watch = lambda output: written.append(output.data)
+    asked = hello(world.host_settings, nonce)
+    world.inject(seal_open(asked))
+    frames = [frame for frame in FrameReader().feed(b"".join(written)) if not isinstance(frame, Rejected)]
+    (found,) = [read_reply(world.host_settings, asked, frame) for frame in frames]
+    assert not isinstance(found, Rejected)
+    return found[0]
+
+
+@pytest.mark.parametrize("in_force", [False, True])
+def test_another_hello_takes_the_place_of_the_one_that_is_pending_and_ends_no_session(in_force: bool) -> None:
+    world = World().arm() if in_force else World()
+    sessions = len(world.logged("session"))
+    first, second = greeted(world, bytes(16)), greeted(world, b"\1" * 16)
+    world.inject(first.seal(StateRequest()))
+    assert world.logged("frame_refused")[-1].fields["reason"] == "wrong mac"
+    assert (len(world.logged("session")), world.controller.armed) == (sessions, in_force)
+    world.inject(second.seal(StateRequest()))
+    assert (len(world.logged("session")), world.controller.armed) == (sessions + 1, False)
+
+
+def test_that_there_is_no_session_is_said_once_at_the_start_and_then_only_when_asked() -> None:
+    machine = Peer.machine(settings(), Store(), inputs=NONE, now_ms=0)
+    no_session = seal_open(NoSession(1))
+
+    def said(*outputs: Output) -> int:
+        return b"".join(output.data for output in outputs).count(no_session)
+
+    assert said(*(machine.tick(now_ms) for now_ms in range(0, 5_000, 10))) == 1
+    stranger = Session(bytes(32), me=Sender.HOST)
+    assert [said(machine.receive(stranger.seal(StateRequest()), now_ms)) for now_ms in (5_000, 5_249, 5_250)] == [1, 0, 1]
+    machine = Peer.machine(settings(), Store(), inputs=NONE, now_ms=0)
+    assert said(machine.tick(0), machine.receive(stranger.seal(StateRequest()), 1)) == 2  # the one at the start holds no answer back
 
 
 def test_a_release_forged_without_the_key_opens_nothing() -> None:
