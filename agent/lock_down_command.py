@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0: the agent has taken it; 1: no agent answers, or it refuses."""
+    """Exit code 0: the agent has taken it; 1: no agent answers, or it refuses, or what came of it is not known; the sentence says which."""
     path = load(args.config).gate.runtime_dir / "control.sock"
     ask(path, {"do": "lock-down", "on": args.state == "on", "reason": args.reason})
     if args.json:

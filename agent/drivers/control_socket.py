@@ -30,7 +30,7 @@ from agent.ports import Post
 
 _REQUEST_BYTES = 4096
 _TALK_NS = NS_PER_S  # for one peer, whole: its line and our answer; a tool sends at once, so an idle one is only in the way
-_LIFE_NS = 4 * NS_PER_S  # of a request, from its making; four idle peers may stand before it
+_LIFE_NS = 4 * NS_PER_S  # of a request, from its making; three idle peers may stand before it
 _PATIENCE_NS = 5 * NS_PER_S  # of the one who asks: longer than a request lives, so that nothing is begun after they have given up
 _AGAIN_S = 0.02  # between two tries while too many wait
 _TURN_S = 0.25
@@ -209,7 +209,7 @@ def ask(path: Path, request: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
             answer = _exchange(client, {"made_ns": made_ns, **request}, until_ns)
         except (OSError, ValueError) as error:
-            told = "what came of it stands in the journal: gate-agent journal show" if "do" in request else "see gate-agent doctor"
+            told = "what came of it stands in the journal: gate-agent journal show" if "do" in request else "see journalctl -u gate-agent"
             raise UnansweredError(f"{path}: the request was sent and not answered ({error}); {told}") from error
     if not answer.get("ok"):
         kind = TooSoonError if answer.get("again") else ControlSocketError

@@ -77,7 +77,7 @@ def test_killed_between_the_record_and_the_release_of_staff_a_record_is_left_and
     lane.until(lane.in_service, "in service")
     done = barrier(lane, *order)
     assert lane.ended() == -SIGKILL
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, told(done)["exit_code"]) == (1, 1)
     assert "the agent has ended" in done.stderr
     assert (lane.rows()[-1]["type"], lane.releases()) == ("staff.granted", [])
     lane.start_agent()

@@ -219,6 +219,8 @@ def _told(args: argparse.Namespace, figures: dict[str, Any], sentence: str, *, g
 
 def _told_so_far(args: argparse.Namespace, figures: dict[str, Any], sentence: str, *, good: bool, complete: bool) -> int:
     """Ctrl-C ends a measurement, not what was measured until then."""
+    if not complete and sys.stderr.isatty():
+        print(file=sys.stderr)  # below the bar
     code = _told(args, figures, sentence, good=good)
     if not complete:
         sys.stdout.flush()
