@@ -194,6 +194,7 @@ class BarrierDialogue:
         inputs = words.happened(event.event, event.happened_ns)
         if isinstance(event.event, messages.PassageCompleted | messages.ReleaseEnded) and event.event.grant_number == self._grant:
             self._grant = 0
+        self._lost_told = None  # a fault that is told here dies with this session, so its loss is news again
         self._emergency_told |= any(isinstance(one, EmergencyRaised) for one in inputs)
         self._post_all(inputs)
         self._link.acknowledge(event.event.event_number)
@@ -202,6 +203,7 @@ class BarrierDialogue:
     def _events_lost(self, count: int, now_ns: int) -> None:
         """Another host took them, or the controller's queue ran over. HELLO's counter and last outcome say what they did: begin anew."""
         self._faults_told.append(f"events_lost_{count}")
+        self._lost_told = None
         self._post(BarrierFaulted(self._faults_told[-1], active=True))
         if self.ready:
             self.port_lost(f"{count} events of the controller are lost; its counter and its last grant are read again", now_ns)

@@ -98,6 +98,22 @@ def test_a_fire_while_no_agent_was_there_is_in_the_journal_as_late_as_it_is(fold
     assert 8_900 <= late_ms <= 9_500
 
 
+def test_a_fault_of_a_session_that_came_to_nothing_dies_with_it(folder: Path) -> None:
+    """Unplugged twice: between, the lease's loss is told, and the controller restarts before it is armed."""
+    lane = FaultyLane(folder, 1, *machine(None))
+    lane.run(1_000)
+    lane.unplug_for(4_000)
+    lane.run(3_900)
+    lane.press(Inputs.REQUEST_TO_EXIT)  # keeps it from being armed for a while
+    lane.run(200)
+    lane.unplug_for(2_000)
+    lane.reboot()
+    lane.run(5_000)
+    lane.let_in()
+    lane.close()
+    assert lane.problems() == []
+
+
 def test_events_that_another_host_took_do_not_close_the_lane_for_ever(folder: Path) -> None:
     lane = FaultyLane(folder, 1, *machine(None))
     lane.run(1_000)
