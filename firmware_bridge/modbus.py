@@ -24,6 +24,7 @@ _TURN_ROUND_NS: Final = 100 * _NS_PER_MS  # longest that a board in good health 
 _GAP_NS: Final = 5 * _NS_PER_MS  # between two frames: 3.5 characters at 9600 bits/s, and a little
 _POLL_NS: Final = 40 * _NS_PER_MS  # inputs
 _LOOK_NS: Final = _NS_PER_S  # outputs, while nothing is expected of them
+_SOON_NS: Final = 100 * _NS_PER_MS  # between two looks at outputs of which one is on
 _LATE_NS: Final = 300 * _NS_PER_MS  # longest that an output may be on after its pulse
 _LONGEST_PULSE_NS: Final = _NS_PER_S  # safety rule 1: one that an earlier run has begun is over by then
 _MARGIN_NS: Final = 50 * _NS_PER_MS  # a pulse of which less is left is not expected to be seen
@@ -237,8 +238,15 @@ class ModbusBoard:
         self._outputs_due_ns = min([now_ns + _LOOK_NS, *self._looks_ns(now_ns)])
 
     def _looks_ns(self, now_ns: int) -> list[int]:
-        """When to look whether the outputs that are on have gone off; one that is known to stay on is looked at as all others are."""
-        return [max(until_ns, now_ns + _POLL_NS) for output, until_ns in self._on_until_ns.items() if output not in self._stuck]
+        """When to look whether the outputs that are on have gone off; one that is known to stay on is looked at as all others are.
+
+        Soon: one that was found on, such as the pulse of an agent that was killed, must not keep the next person out.
+        """
+        return [
+            max(min(until_ns, now_ns + _SOON_NS), now_ns + _POLL_NS)
+            for out, until_ns in self._on_until_ns.items()
+            if out not in self._stuck
+        ]
 
     def _judge_output(self, output: int, *, is_on: bool, now_ns: int) -> None:
         if not is_on:
