@@ -68,7 +68,7 @@ def test_a_recording_keeps_its_own_pace(kind: str, tmp_path: Path) -> None:
     with source(kind, tmp_path) as opened, camera_of(opened, options=replace(QUICK, every_frame=True)) as (_, _, slots):
         frames = take(slots, COUNT)
     took_s = (frames[-1].captured_at_ns - frames[0].captured_at_ns) / 1e9
-    assert took_s >= (COUNT - 1) / 60 - 0.01
+    assert took_s >= (COUNT - 1) / 60 / 2  # unpaced it is a tenth of that; a busy machine may stamp the first frame late
 
 
 def test_an_address_is_refused_unless_it_is_permitted() -> None:
