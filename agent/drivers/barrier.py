@@ -101,8 +101,8 @@ class SerialBarrier(OrderThread):
             self._write()
             self._rest()
         except PortError as error:
+            self._give_up()  # before it is told: whoever hears of the loss may count on the port being free
             self._dialogue.port_lost(str(error), time.monotonic_ns())
-            self._give_up()
 
     def _open(self) -> None:
         self._transport = SerialTransport(self._where.port, baud=self._where.baud)
